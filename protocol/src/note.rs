@@ -1,0 +1,75 @@
+//! The one window to the outside: what a core tells traces, triggers, invariants and reports.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ClientId;
+
+/// A view number, as in the papers.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct ViewNumber(pub u64);
+
+/// What a replica is doing, in the terms of VRR §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Processing requests, as the view's primary or as a backup.
+    Normal,
+    /// Electing the view's primary.
+    ViewChange,
+    /// Fetching what it missed; neither acknowledges nor votes with it.
+    StateTransfer,
+    /// Restarted without its state; takes part in nothing (VRR §4.3).
+    Recovering,
+}
+
+/// Something that happened inside a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum ProtocolEvent {
+    /// The replica's status or view is now this. The first note of an incarnation is one of these.
+    StatusChanged {
+        /// What it does now.
+        status: Status,
+        /// The view it does it in.
+        view: ViewNumber,
+        /// Whether it is that view's primary.
+        primary: bool,
+    },
+    /// It suspects the primary and asks for `view`.
+    ViewChangeSuspected {
+        /// The view asked for.
+        view: ViewNumber,
+    },
+    /// It knows that every operation up to `op` is committed.
+    Committed {
+        /// The commit-number.
+        op: u64,
+        /// The view in which it learned so.
+        view: ViewNumber,
+    },
+    /// It executed an operation.
+    Executed {
+        /// The operation's place in the log.
+        op: u64,
+        /// How many operations the service has executed, with this one.
+        order: u64,
+        /// Whose operation it was.
+        client: ClientId,
+        /// The client's number for it.
+        request: u64,
+        /// The chained digest of all operations and results so far: equal on all correct replicas.
+        digest: u64,
+    },
+    /// It threw away a message or a request; the reason says why.
+    Dropped {
+        /// The message's kind.
+        kind: Cow<'static, str>,
+        /// Why.
+        reason: Cow<'static, str>,
+    },
+}
