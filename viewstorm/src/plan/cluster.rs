@@ -1,0 +1,179 @@
+//! The replicas: how many, which protocol they run, and with which timeouts.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::choice::choice;
+use super::error::PlanError;
+use super::section::{Field, Section};
+use super::source::Span;
+use super::{duration, keys};
+
+/// The most replicas that one machine is asked to run.
+const MAX_REPLICAS: u16 = 64;
+
+/// The replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cluster {
+    /// Which protocol they run. Default: vr.
+    pub protocol: Protocol,
+    /// How many. Default: 3.
+    pub replicas: u16,
+    /// What survives a crash. Default: wal.
+    pub durability: Durability,
+    /// The first of the ports that the replicas listen on, one after the other. Default: free ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_port: Option<u16>,
+    /// Whether messages of a replica's earlier incarnation are refused. Default: true.
+    pub fence_incarnations: bool,
+    /// How long the protocol waits for what.
+    pub timeouts: Timeouts,
+}
+
+choice! {
+    /// A replication protocol.
+    pub enum Protocol {
+        /// Viewstamped Replication Revisited.
+        Vr = "vr",
+    }
+}
+
+choice! {
+    /// What survives a crash of a replica.
+    pub enum Durability {
+        /// The log and the view numbers, in a write-ahead log that is synced before anything is said.
+        Wal = "wal",
+    }
+}
+
+/// How long the protocol waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Timeouts {
+    /// An idle primary says that it is alive after this long. Default: 20ms.
+    #[serde(serialize_with = "duration::serialize")]
+    pub heartbeat: Duration,
+    /// A backup that has heard nothing from the primary for this long starts a view change. Default: 250ms.
+    #[serde(serialize_with = "duration::serialize")]
+    pub suspicion: Duration,
+    /// Whoever waits for an answer asks again after this long. Default: 100ms.
+    #[serde(serialize_with = "duration::serialize")]
+    pub resend: Duration,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Vr,
+            replicas: 3,
+            durability: Durability::Wal,
+            base_port: None,
+            fence_incarnations: true,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(20),
+            suspicion: Duration::from_millis(250),
+            resend: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Cluster {
+    /// Reads `[cluster]`. The second is the number of replicas if it is known: it was not refused.
+    pub(super) fn read(plan: &mut Section<'_, '_>) -> (Self, Option<u16>) {
+        let default = Self::default();
+        let mut section = plan.section("cluster", keys::CLUSTER);
+        let protocol = section.choice("protocol").or(default.protocol);
+        let replicas = section.integer("replicas", 1..=MAX_REPLICAS);
+        let durability = section.choice("durability").or(default.durability);
+        let base_port = section.integer("base-port", 1024..=u16::MAX);
+        let known = replicas
+            .clone()
+            .known(default.replicas)
+            .map(|(replicas, _)| replicas);
+        if let Some(replicas) = known {
+            check_ports(&section, &base_port, replicas);
+        }
+        let cluster = Self {
+            protocol,
+            replicas: replicas.or(default.replicas),
+            durability,
+            base_port: base_port.value(),
+            fence_incarnations: section
+                .flag("fence-incarnations")
+                .or(default.fence_incarnations),
+            timeouts: Timeouts::read(&mut section),
+        };
+        section.finish();
+        (cluster, known)
+    }
+}
+
+impl Timeouts {
+    fn read(cluster: &mut Section<'_, '_>) -> Self {
+        const LEAST: Duration = Duration::from_millis(1);
+        let default = Self::default();
+        let mut section = cluster.section("timeouts", keys::TIMEOUTS);
+        let heartbeat = section.duration("heartbeat", LEAST);
+        let suspicion = section.duration("suspicion", LEAST);
+        let resend = section.duration("resend", LEAST).or(default.resend);
+        let known = (
+            heartbeat.clone().known(default.heartbeat),
+            suspicion.clone().known(default.suspicion),
+        );
+        if let (Some(beat), Some(suspect)) = known {
+            check_suspicion(&section, beat, suspect);
+        }
+        section.finish();
+        Self {
+            heartbeat: heartbeat.or(default.heartbeat),
+            suspicion: suspicion.or(default.suspicion),
+            resend,
+        }
+    }
+}
+
+/// A primary that lives is not suspected.
+fn check_suspicion(
+    section: &Section<'_, '_>,
+    (heartbeat, heartbeat_span): (Duration, Option<Span>),
+    (suspicion, suspicion_span): (Duration, Option<Span>),
+) {
+    let Some(span) = suspicion_span.as_ref().or(heartbeat_span.as_ref()) else {
+        return;
+    };
+    if suspicion > heartbeat {
+        return;
+    }
+    let title = format!(
+        "a primary that says every {} that it is alive is suspected after {}",
+        duration::write(heartbeat),
+        duration::write(suspicion),
+    );
+    let error = PlanError::at(span, title, "`suspicion` must be longer than `heartbeat`");
+    let other = heartbeat_span.as_ref().filter(|_| suspicion_span.is_some());
+    section.note(error.and(other, "the heartbeat"));
+}
+
+/// The last replica's port is a port too.
+fn check_ports(section: &Section<'_, '_>, base_port: &Field<u16>, replicas: u16) {
+    let Field::Here(base, span) = base_port else {
+        return;
+    };
+    if base.checked_add(replicas - 1).is_none() {
+        let title = format!("{replicas} replicas from port {base} on go beyond port 65535");
+        let most = u16::MAX - (replicas - 1);
+        section.note(PlanError::at(
+            span,
+            title,
+            format!("expected at most {most}"),
+        ));
+    }
+}

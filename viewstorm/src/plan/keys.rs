@@ -1,0 +1,95 @@
+//! The keys of every table of a plan, in one place, so that a misplaced one can be sent home.
+
+/// The top of the plan.
+pub(super) const PLAN: &[&str] = &[
+    "name",
+    "description",
+    "world",
+    "model",
+    "cluster",
+    "workload",
+    "run",
+    "nemesis",
+    "check",
+    "expect",
+];
+/// `[world]`
+pub(super) const WORLD: &[&str] = &["kind"];
+/// `[model]`
+pub(super) const MODEL: &[&str] = &["network", "nodes", "timing"];
+/// `[cluster]`
+pub(super) const CLUSTER: &[&str] = &[
+    "protocol",
+    "replicas",
+    "durability",
+    "timeouts",
+    "base-port",
+    "fence-incarnations",
+];
+/// `[cluster.timeouts]`
+pub(super) const TIMEOUTS: &[&str] = &["heartbeat", "suspicion", "resend"];
+/// `[workload]`
+pub(super) const WORKLOAD: &[&str] = &[
+    "kind",
+    "clients",
+    "endpoints",
+    "rate",
+    "closed-loop",
+    "keys",
+    "mix",
+    "payload",
+    "timeout",
+    "start-timeout",
+];
+/// `[workload.mix]`
+pub(super) const MIX: &[&str] = &["read", "write", "cas"];
+/// `[run]`
+pub(super) const RUN: &[&str] = &["warmup", "duration", "quiesce", "seed"];
+/// `[[nemesis]]`, beside the fault's own.
+pub(super) const NEMESIS: &[&str] = &[
+    "fault", "name", "at", "every", "jitter", "for", "until", "count",
+];
+/// `[check]`
+pub(super) const CHECK: &[&str] = &["checks", "bounds", "strict-bounds"];
+/// `[check.bounds]`
+pub(super) const BOUNDS: &[&str] = &["availability", "recovery", "latency-p99"];
+/// `[expect]`
+pub(super) const EXPECT: &[&str] = &["verdict", "property", "seeds"];
+
+/// Every table: its path and its keys.
+const TABLES: &[(&str, &[&str])] = &[
+    ("world", WORLD),
+    ("model", MODEL),
+    ("cluster", CLUSTER),
+    ("cluster.timeouts", TIMEOUTS),
+    ("workload", WORKLOAD),
+    ("workload.mix", MIX),
+    ("run", RUN),
+    ("nemesis", NEMESIS),
+    ("check", CHECK),
+    ("check.bounds", BOUNDS),
+    ("expect", EXPECT),
+    ("", PLAN),
+];
+
+/// The one table that has this key; none if several do, or none does.
+pub(super) fn home_of(key: &str) -> Option<&'static str> {
+    let mut homes = TABLES.iter().filter(|(_, keys)| keys.contains(&key));
+    match (homes.next(), homes.next()) {
+        (Some((home, _)), None) => Some(home),
+        _ => None,
+    }
+}
+
+/// The path of the table under `key` of the table `parent`.
+pub(super) fn path(parent: &str, key: &str) -> &'static str {
+    let is_it = |path: &&str| match path.strip_suffix(key) {
+        Some(rest) => rest.trim_end_matches('.') == parent,
+        None => false,
+    };
+    TABLES
+        .iter()
+        .map(|(path, _)| *path)
+        .find(is_it)
+        .expect("every table is in TABLES")
+}

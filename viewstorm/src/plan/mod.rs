@@ -1,0 +1,35 @@
+//! The plan: what an experiment is, in TOML.
+//!
+//! A plan is read in one go: every mistake in it is an error with its place, what was expected there and what
+//! was probably meant. A [`Plan`] that exists is complete (every default filled in) and possible.
+
+mod check;
+mod choice;
+mod cluster;
+mod document;
+mod duration;
+mod error;
+mod keys;
+mod model;
+mod overrides;
+#[expect(
+    clippy::module_inception,
+    reason = "the plan itself is the noun of its module"
+)]
+mod plan;
+mod read;
+mod run;
+mod section;
+mod source;
+mod suggest;
+mod workload;
+
+pub use check::{Bounds, CHECKS, Check, Expect, SeedQuantifier};
+pub use cluster::{Cluster, Durability, Protocol, Timeouts};
+pub use error::{PlanError, PlanErrors};
+pub use model::{Model, Network, Nodes, Timing};
+pub use overrides::Override;
+pub use plan::Plan;
+pub use run::{Run, World, WorldKind};
+pub use source::Place;
+pub use workload::{Arrival, Mix, Workload, WorkloadKind};

@@ -1,0 +1,181 @@
+//! What the command line changes in a plan: each change is checked like the file, and its place is the
+//! argument.
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::error::{PlanError, PlanErrors};
+use super::section::describe;
+use super::source::{Sources, Span};
+
+/// One change to a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The argument as it was typed.
+    argument: String,
+    /// The key: `cluster.replicas`, `nemesis.0.at`.
+    key: String,
+    /// Where the argument says so.
+    key_span: Span,
+    /// Where the new value is in the argument.
+    value_span: Span,
+}
+
+impl Override {
+    /// `--set cluster.replicas=5`: the value is TOML, or, where it is not, a string without its quotes
+    /// (`--set run.duration=10s`). Without a value (`--set workload.rate=`) the key is taken out of the plan.
+    /// `nemesis.0.at` is a key of the first fault.
+    pub fn set(assignment: &str) -> Result<Self, PlanErrors> {
+        let argument = format!("--set {assignment}");
+        let key_start = argument.len() - assignment.len();
+        let refuse = |span: Span, title: &str, label: &str| {
+            let mut sources = Sources::default();
+            sources.add("command line", false, &argument);
+            let error = PlanError::at(&span, title, label).help("--set cluster.replicas=5");
+            Err(PlanErrors::new(sources, vec![error]))
+        };
+        let whole = key_start..argument.len();
+        let Some((key, value)) = assignment.split_once('=') else {
+            return refuse(whole, "an override has no value", "expected key=value");
+        };
+        let key_span = key_start..key_start + key.trim_end().len();
+        if key.split('.').any(|part| part.trim().is_empty()) {
+            return refuse(
+                key_span,
+                "an override has no key",
+                "expected a key of the plan",
+            );
+        }
+        let value_start = argument.len() - value.trim_start().len();
+        let value_span = value_start..value_start + value.trim().len();
+        Ok(Self {
+            key: key.trim().to_owned(),
+            argument,
+            key_span,
+            value_span,
+        })
+    }
+
+    /// An argument of its own that sets one key: `--seed 7` sets `run.seed`.
+    pub fn flag(flag: &str, key: &str, value: &str) -> Self {
+        let argument = format!("{flag} {value}");
+        let value_span = flag.len() + 1..argument.len();
+        Self {
+            argument,
+            key: key.to_owned(),
+            key_span: 0..flag.len(),
+            value_span,
+        }
+    }
+
+    /// Adds the argument to the texts of a plan.
+    pub(super) fn place(&self, sources: &mut Sources) -> Placed {
+        let start = sources.add("command line", false, &self.argument);
+        let shift = |span: &Span| span.start + start..span.end + start;
+        let text = self
+            .argument
+            .get(self.value_span.clone())
+            .unwrap_or_default();
+        Placed {
+            key: self
+                .key
+                .split('.')
+                .map(|part| part.trim().to_owned())
+                .collect(),
+            key_span: shift(&self.key_span),
+            value_span: shift(&self.value_span),
+            text: text.to_owned(),
+            padded: " ".repeat(self.value_span.start + start) + text,
+        }
+    }
+}
+
+/// A change with its places among all texts of a plan.
+#[derive(Debug)]
+pub(super) struct Placed {
+    key: Vec<String>,
+    key_span: Span,
+    value_span: Span,
+    text: String,
+    /// The value behind as many blanks as make its offsets right.
+    padded: String,
+}
+
+impl Placed {
+    /// Puts the change into a plan.
+    pub(super) fn apply<'i>(&'i self, root: &mut DeTable<'i>) -> Result<(), PlanError> {
+        let Some((last, parents)) = self.key.split_last() else {
+            return Ok(());
+        };
+        let mut table = root;
+        let mut parts = parents.iter().enumerate();
+        while let Some((depth, part)) = parts.next() {
+            let entry = match table.contains_key(part.as_str()) {
+                true => table.get_mut(part.as_str()),
+                false => Some(
+                    table
+                        .entry(Spanned::new(self.key_span.clone(), part.as_str().into()))
+                        .or_insert_with(|| self.value(DeValue::Table(DeTable::new()))),
+                ),
+            };
+            let Some(entry) = entry else { return Ok(()) };
+            let here = |depth: usize| self.key.get(..=depth).unwrap_or_default().join(".");
+            table = match entry.get_mut() {
+                DeValue::Table(inner) => inner,
+                DeValue::Array(list) => match parts.next() {
+                    Some((_, index)) => self.element(list, &here(depth), index)?,
+                    None => return Err(self.not_a_table(&here(depth), "a list", Some("name"))),
+                },
+                other => return Err(self.not_a_table(&here(depth), describe(other), None)),
+            };
+        }
+        table.remove(last.as_str());
+        if !self.text.is_empty() {
+            let key = Spanned::new(self.key_span.clone(), last.as_str().into());
+            table.insert(key, self.parse());
+        }
+        Ok(())
+    }
+
+    fn parse<'i>(&'i self) -> Spanned<DeValue<'i>> {
+        match DeValue::parse(&self.padded) {
+            Ok(value) => value,
+            Err(_) => self.value(DeValue::String(self.text.as_str().into())),
+        }
+    }
+
+    fn value<'i>(&self, value: DeValue<'i>) -> Spanned<DeValue<'i>> {
+        Spanned::new(self.value_span.clone(), value)
+    }
+
+    fn element<'t, 'i>(
+        &self,
+        list: &'t mut DeArray<'i>,
+        path: &str,
+        index: &str,
+    ) -> Result<&'t mut DeTable<'i>, PlanError> {
+        let count = list.len();
+        let element = index
+            .parse()
+            .ok()
+            .and_then(|index: usize| list.iter_mut().nth(index));
+        match element.map(Spanned::get_mut) {
+            Some(DeValue::Table(table)) => Ok(table),
+            Some(other) => Err(self.not_a_table(&format!("{path}.{index}"), describe(other), None)),
+            None => {
+                let title = format!("`{path}` has no element {index}");
+                let label = match count {
+                    0 => "the list is empty".to_owned(),
+                    count => format!("expected a number from 0 to {}", count - 1),
+                };
+                Err(PlanError::at(&self.key_span, title, label))
+            }
+        }
+    }
+
+    fn not_a_table(&self, path: &str, is: &str, in_list: Option<&str>) -> PlanError {
+        let title = format!("`{path}` is {is}: it has no keys");
+        let error = PlanError::at(&self.key_span, title, "expected the key of a table");
+        error.maybe_help(in_list.map(|key| format!("its first element is `{path}.0.{key}`")))
+    }
+}
