@@ -97,6 +97,10 @@ pub(super) fn decode(name: &str, bytes: Vec<u8>) -> Result<String, PlanErrors> {
 
 fn syntax_error(error: &toml::de::Error, text: &str) -> PlanError {
     let span = error.span().unwrap_or(text.len()..text.len());
+    if error.message() == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default();
+        return PlanError::at(&span, format!("`{key}` is there twice"), "the second time").syntax();
+    }
     let (problem, expected) = match error.message().split_once(", expected ") {
         Some((problem, expected)) => (problem, format!("expected {expected}")),
         None => (error.message(), String::new()),

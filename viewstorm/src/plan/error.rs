@@ -167,7 +167,7 @@ impl fmt::Display for PlanError {
 }
 
 /// All that is wrong with a plan, in the order of the text. Never empty.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PlanErrors {
     sources: Sources,
     errors: Vec<PlanError>,
@@ -231,6 +231,13 @@ impl PlanErrors {
 }
 
 impl fmt::Display for PlanErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+/// As [`Display`](fmt::Display): so that an unwrapped one reads well.
+impl fmt::Debug for PlanErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }

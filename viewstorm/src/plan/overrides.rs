@@ -8,6 +8,9 @@ use super::error::{PlanError, PlanErrors};
 use super::section::describe;
 use super::source::{Sources, Span};
 
+/// The key of the one value of a padded document.
+const PADDING: &str = "_";
+
 /// One change to a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
@@ -76,6 +79,8 @@ impl Override {
             .argument
             .get(self.value_span.clone())
             .unwrap_or_default();
+        let value_span = shift(&self.value_span);
+        let width = value_span.start - 1;
         Placed {
             key: self
                 .key
@@ -83,9 +88,9 @@ impl Override {
                 .map(|part| part.trim().to_owned())
                 .collect(),
             key_span: shift(&self.key_span),
-            value_span: shift(&self.value_span),
             text: text.to_owned(),
-            padded: " ".repeat(self.value_span.start + start) + text,
+            padded: format!("{PADDING:>width$}={text}"),
+            value_span,
         }
     }
 }
@@ -97,7 +102,7 @@ pub(super) struct Placed {
     key_span: Span,
     value_span: Span,
     text: String,
-    /// The value behind as many blanks as make its offsets right.
+    /// The value as a document of one key, behind as many blanks as make its offsets right.
     padded: String,
 }
 
@@ -137,10 +142,12 @@ impl Placed {
         Ok(())
     }
 
-    fn parse<'i>(&'i self) -> Spanned<DeValue<'i>> {
-        match DeValue::parse(&self.padded) {
-            Ok(value) => value,
-            Err(_) => self.value(DeValue::String(self.text.as_str().into())),
+    /// The value as TOML, with offsets as all texts of the plan have them.
+    fn parse(&self) -> Spanned<DeValue<'_>> {
+        let text = || self.value(DeValue::String(self.text.as_str().into()));
+        match DeTable::parse(&self.padded).map(Spanned::into_inner) {
+            Ok(mut table) if table.len() == 1 => table.remove(PADDING).unwrap_or_else(text),
+            _ => text(),
         }
     }
 
