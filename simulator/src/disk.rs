@@ -1,0 +1,203 @@
+//! A replica's disk: what was written, what of it is durable, and what a crash leaves.
+//!
+//! ```text
+//!   written, oldest first     | durable ......... | under sync .. | since ... |
+//!   a process crash leaves    | all of it                                     |
+//!   a power loss leaves       | all of it         | a prefix, of random length|
+//! ```
+//!
+//! One sync runs at a time and covers what was written before it began; what is written meanwhile goes
+//! together with the next (group commit). A half-written record counts as lost: its checksum says so at the
+//! next start, and only the last can be torn. Superblock and log share one order, the superblock is replaced
+//! atomically.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use viewstorm_protocol::{Record, RecordId, Recovered, Zone};
+
+use crate::Between;
+use crate::random::{Stream, nanos};
+
+/// How a replica's process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashKind {
+    /// The process alone: the operating system keeps what it was handed.
+    Process,
+    /// The machine: a random part of what was not synced is lost, the latest first.
+    PowerLoss,
+}
+
+/// Names a durable record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordPlace {
+    /// The superblock.
+    Superblock,
+    /// The log's record at this index, from 0.
+    Log(usize),
+}
+
+/// A sync failed: the process must not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyncFailed;
+
+#[derive(Clone, Debug)]
+struct Stored<R> {
+    record: R,
+    /// Its checksum does not match.
+    corrupt: bool,
+}
+
+/// A replica's disk. It outlives the replica's processes.
+#[derive(Debug)]
+pub(crate) struct Disk<R> {
+    superblock: Option<Stored<R>>,
+    log: Vec<Stored<R>>,
+    /// Handed to the operating system and not known to be durable.
+    cached: VecDeque<(RecordId, R)>,
+    /// How many of `cached` the running sync covers; zero if none runs.
+    syncing: usize,
+    /// How many records ever became durable.
+    durable: u64,
+    random: Stream,
+    slower_by: Duration,
+    fail_next: bool,
+}
+
+impl<R: Record> Disk<R> {
+    /// An empty disk.
+    pub(crate) fn new(random: Stream) -> Self {
+        Self {
+            superblock: None,
+            log: Vec::new(),
+            cached: VecDeque::new(),
+            syncing: 0,
+            durable: 0,
+            random,
+            slower_by: Duration::ZERO,
+            fail_next: false,
+        }
+    }
+
+    /// Takes a record in.
+    pub(crate) fn write(&mut self, id: RecordId, record: R) {
+        self.cached.push_back((id, record));
+    }
+
+    /// How many records were ever written and not lost.
+    pub(crate) fn written(&self) -> u64 {
+        self.durable + self.cached.len() as u64
+    }
+
+    /// How many records ever became durable.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Starts a sync if there is something to sync and none runs. Returns how long it will take.
+    pub(crate) fn start_sync(&mut self, latency: Between) -> Option<u64> {
+        if self.syncing > 0 || self.cached.is_empty() {
+            return None;
+        }
+        self.syncing = self.cached.len();
+        Some(
+            self.random
+                .nanos(latency)
+                .saturating_add(nanos(self.slower_by)),
+        )
+    }
+
+    /// Ends the running sync. Returns the last record that it made durable.
+    pub(crate) fn finish_sync(&mut self) -> Result<RecordId, SyncFailed> {
+        assert!(self.syncing > 0, "a sync ends once");
+        let covered = std::mem::take(&mut self.syncing);
+        if std::mem::take(&mut self.fail_next) {
+            return Err(SyncFailed);
+        }
+        let last = self.cached[covered - 1].0;
+        self.settle(covered);
+        Ok(last)
+    }
+
+    /// The process, or the machine, is gone.
+    pub(crate) fn crash(&mut self, kind: CrashKind) {
+        self.syncing = 0;
+        if kind == CrashKind::PowerLoss {
+            let survivors = self.random.up_to(self.cached.len() as u64);
+            self.settle(usize::try_from(survivors).expect("at most a length"));
+            self.cached.clear();
+        }
+    }
+
+    /// Everything is gone: a new disk.
+    pub(crate) fn wipe(&mut self) {
+        self.superblock = None;
+        self.log.clear();
+        self.cached.clear();
+        self.syncing = 0;
+    }
+
+    /// What a new process finds. It syncs what it reads before it relies on it.
+    pub(crate) fn recover(&mut self) -> Result<Recovered<R>, RecordPlace> {
+        self.settle(self.cached.len());
+        if self
+            .superblock
+            .as_ref()
+            .is_some_and(|stored| stored.corrupt)
+        {
+            return Err(RecordPlace::Superblock);
+        }
+        if let Some(index) = self.log.iter().position(|stored| stored.corrupt) {
+            // The place for repair: a core that knows how would be handed the gap instead.
+            return Err(RecordPlace::Log(index));
+        }
+        Ok(Recovered {
+            superblock: self.superblock.as_ref().map(|stored| stored.record.clone()),
+            log: self
+                .log
+                .iter()
+                .map(|stored| stored.record.clone())
+                .collect(),
+        })
+    }
+
+    /// Spoils a durable record. Returns whether there is such a record.
+    pub(crate) fn corrupt(&mut self, place: RecordPlace) -> bool {
+        let stored = match place {
+            RecordPlace::Superblock => self.superblock.as_mut(),
+            RecordPlace::Log(index) => self.log.get_mut(index),
+        };
+        stored.map(|stored| stored.corrupt = true).is_some()
+    }
+
+    /// How many records the log holds durably.
+    pub(crate) fn log_len(&self) -> usize {
+        self.log.len()
+    }
+
+    /// The next sync to end fails.
+    pub(crate) fn fail_next_sync(&mut self) {
+        self.fail_next = true;
+    }
+
+    /// From now on every sync takes this much longer.
+    pub(crate) fn slow_down(&mut self, by: Duration) {
+        self.slower_by = by;
+    }
+
+    /// The oldest `count` cached records are durable.
+    fn settle(&mut self, count: usize) {
+        for (_, record) in self.cached.drain(..count) {
+            self.durable += 1;
+            let zone = record.zone();
+            let stored = Stored {
+                record,
+                corrupt: false,
+            };
+            match zone {
+                Zone::Superblock => self.superblock = Some(stored),
+                Zone::Log => self.log.push(stored),
+            }
+        }
+    }
+}
