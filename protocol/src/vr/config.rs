@@ -1,0 +1,99 @@
+//! What a replica is told at its start, and the limits of everything that could grow.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ReplicaId, ViewNumber};
+
+/// How far a primary's op-number may run ahead of its commit-number. It bounds every uncommitted suffix, and
+/// with it `DoViewChange` and `StartView`.
+pub const PIPELINE_MAX: u64 = 256;
+/// The most operations one `Prepare` carries.
+pub const BATCH_MAX: usize = 64;
+/// How many `Prepare`s a primary keeps in flight before it gathers requests into batches.
+pub const PREPARES_MAX: usize = 8;
+/// How many requests wait at a primary for room in the pipeline.
+pub const QUEUE_MAX: usize = 4096;
+/// The most committed entries one `NewState` carries; an uncommitted suffix may come on top.
+pub const CHUNK_ENTRIES_MAX: usize = 512;
+/// The most bytes of committed operations one `NewState` carries, unless a single one is larger.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// How many records a backup may have issued that are not durable yet; it refuses `Prepare`s beyond.
+pub const UNSYNCED_MAX: usize = 4096;
+/// How many client sessions the client table remembers; requests of further ones are refused.
+pub const CLIENT_TABLE_MAX: usize = 1 << 18;
+/// Messages that name a view further ahead than this are refused.
+pub const VIEW_LEAD_MAX: u64 = 1 << 32;
+/// How many times the patience with an unfinished view change doubles.
+pub const BACKOFF_MAX: u32 = 5;
+
+/// One replica's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VrConfig {
+    /// Which replica this is.
+    pub me: ReplicaId,
+    /// All replicas, ascending. A replica's number (VRR §4) is its index here.
+    pub replicas: Vec<ReplicaId>,
+    /// How patient the replica is.
+    pub timeouts: VrTimeouts,
+    /// Drives the jitter of timers and nothing else.
+    pub seed: u64,
+}
+
+impl VrConfig {
+    /// The primary of `view`: round-robin over the sorted configuration (VRR §4).
+    pub fn primary(&self, view: ViewNumber) -> ReplicaId {
+        self.replicas[primary_index(view, self.replicas.len())]
+    }
+
+    /// The configuration, if it makes sense; panics otherwise.
+    pub(super) fn checked(self) -> Self {
+        assert!(
+            self.replicas.windows(2).all(|pair| pair[0] < pair[1]),
+            "replicas are sorted and distinct: {:?}",
+            self.replicas
+        );
+        assert!(
+            self.replicas.contains(&self.me),
+            "{} is one of {:?}",
+            self.me,
+            self.replicas
+        );
+        self
+    }
+}
+
+/// The replica number of the primary of `view` among `members`.
+pub(super) fn primary_index(view: ViewNumber, members: usize) -> usize {
+    (view.0 % members as u64) as usize
+}
+
+/// How patient a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VrTimeouts {
+    /// An idle primary says `Commit` this often.
+    pub heartbeat: Duration,
+    /// A backup that hears nothing from its primary for this long suspects it; an election that takes longer
+    /// is followed by the next one, twice as patient.
+    pub suspicion: Duration,
+    /// A primary that hears from no quorum of backups for this long falls silent, so that they suspect it.
+    pub abdication: Duration,
+    /// What went unanswered for this long (and up to half as long again) is said again.
+    pub resend: Duration,
+    /// A backup waits this long (and up to half as long again) for a missing entry before it asks for it.
+    pub repair: Duration,
+}
+
+impl Default for VrTimeouts {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(20),
+            suspicion: Duration::from_millis(150),
+            abdication: Duration::from_millis(120),
+            resend: Duration::from_millis(40),
+            repair: Duration::from_millis(10),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What replicas and clients say, under the paper's names.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::log::{LogSuffix, OpNumber};
+use crate::{ClientId, Message, ViewNumber};
+
+/// ⟨REQUEST op, c, s⟩ (VRR §4.1): a client to the primary, or to all when it has waited too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Who asks.
+    pub client: ClientId,
+    /// Its number for the request, growing from 1.
+    pub request_number: u64,
+    /// What is to be executed.
+    pub operation: Bytes,
+}
+
+/// ⟨REPLY v, s, x⟩ (VRR §4.1): the primary to the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The view that the sender is in: where to send the next request first.
+    pub view: ViewNumber,
+    /// The request that is answered.
+    pub request_number: u64,
+    /// The service's answer.
+    pub result: Bytes,
+    /// How many operations the service had executed, with this one.
+    pub order: u64,
+}
+
+/// ⟨PREPARE v, m, n, k⟩ (VRR §4.1): the primary to the backups. Several operations travel in one under load
+/// (VRR §6.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// The primary's view.
+    pub view: ViewNumber,
+    /// What the primary knows to be committed.
+    pub commit_number: OpNumber,
+    /// The entries to be prepared, and where they attach.
+    pub suffix: LogSuffix,
+}
+
+/// ⟨PREPAREOK v, n, i⟩ (VRR §4.1): a backup to the primary. Everything up to `op_number` is in its log, durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrepareOk {
+    /// The view that the log belongs to.
+    pub view: ViewNumber,
+    /// Up to where it is durable.
+    pub op_number: OpNumber,
+}
+
+/// ⟨COMMIT v, k⟩ (VRR §4.1): an idle primary to the backups, which answer with [`PrepareOk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The primary's view.
+    pub view: ViewNumber,
+    /// What it knows to be committed.
+    pub commit_number: OpNumber,
+}
+
+/// ⟨STARTVIEWCHANGE v, i⟩ (VRR §4.2 step 1): a replica that wants another primary, to all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartViewChange {
+    /// The view it asks for. Asking for a view is asking for every earlier one, too.
+    pub view: ViewNumber,
+    /// The view it is in. It came there with the consent of a quorum.
+    pub entered: ViewNumber,
+}
+
+/// ⟨DOVIEWCHANGE v, l, v', n, k, i⟩ (VRR §4.2 step 2): to the primary of `view`. The op-number n is where
+/// `suffix` ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoViewChange {
+    /// The view to be started. The sender takes part in no earlier one again, whatever happens to it.
+    pub view: ViewNumber,
+    /// The latest view in which the sender's status was normal.
+    pub log_view: ViewNumber,
+    /// What the sender knows to be committed.
+    pub commit_number: OpNumber,
+    /// The sender's log after its commit-number.
+    pub suffix: LogSuffix,
+}
+
+/// ⟨STARTVIEW v, l, n, k⟩ (VRR §4.2 step 3): the new primary to all. The op-number n is where `suffix` ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartView {
+    /// The view that has started.
+    pub view: ViewNumber,
+    /// What is committed.
+    pub commit_number: OpNumber,
+    /// The end of the view's log: all that is not committed, and some before it.
+    pub suffix: LogSuffix,
+}
+
+/// ⟨GETSTATE v, n', i⟩ (VRR §5.2): to any other replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetState {
+    /// The view whose log is wanted.
+    pub view: ViewNumber,
+    /// The last op that need not be sent.
+    pub after: OpNumber,
+}
+
+/// ⟨NEWSTATE v, l, n, k⟩ (VRR §5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewState {
+    /// The view that was asked for.
+    pub view: ViewNumber,
+    /// The end of the sender's log, if its status is normal in that view. Otherwise `suffix` holds committed
+    /// entries alone, maybe of a later view.
+    pub op_number: Option<OpNumber>,
+    /// What the sender knows to be committed.
+    pub commit_number: OpNumber,
+    /// The entries asked for, or the first of them.
+    pub suffix: LogSuffix,
+}
+
+/// What replicas and clients say to one another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each variant is documented at its type")]
+pub enum VrMessage {
+    Request(Request),
+    Reply(Reply),
+    Prepare(Prepare),
+    PrepareOk(PrepareOk),
+    Commit(Commit),
+    StartViewChange(StartViewChange),
+    DoViewChange(DoViewChange),
+    StartView(StartView),
+    GetState(GetState),
+    NewState(NewState),
+}
+
+impl Message for VrMessage {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "Request",
+            Self::Reply(_) => "Reply",
+            Self::Prepare(_) => "Prepare",
+            Self::PrepareOk(_) => "PrepareOk",
+            Self::Commit(_) => "Commit",
+            Self::StartViewChange(_) => "StartViewChange",
+            Self::DoViewChange(_) => "DoViewChange",
+            Self::StartView(_) => "StartView",
+            Self::GetState(_) => "GetState",
+            Self::NewState(_) => "NewState",
+        }
+    }
+
+    fn view(&self) -> Option<u64> {
+        let view = match self {
+            Self::Request(_) => return None,
+            Self::Reply(message) => message.view,
+            Self::Prepare(message) => message.view,
+            Self::PrepareOk(message) => message.view,
+            Self::Commit(message) => message.view,
+            Self::StartViewChange(message) => message.view,
+            Self::DoViewChange(message) => message.view,
+            Self::StartView(message) => message.view,
+            Self::GetState(message) => message.view,
+            Self::NewState(message) => message.view,
+        };
+        Some(view.0)
+    }
+
+    fn number(&self) -> Option<u64> {
+        match self {
+            Self::Request(message) => Some(message.request_number),
+            Self::Reply(message) => Some(message.request_number),
+            Self::Prepare(message) => Some(message.suffix.op_number().0),
+            Self::PrepareOk(message) => Some(message.op_number.0),
+            Self::Commit(message) => Some(message.commit_number.0),
+            Self::StartViewChange(_) => None,
+            Self::DoViewChange(message) => Some(message.suffix.op_number().0),
+            Self::StartView(message) => Some(message.suffix.op_number().0),
+            Self::GetState(message) => Some(message.after.0),
+            Self::NewState(message) => Some(message.suffix.op_number().0),
+        }
+    }
+}
+
+/// Makes a message of its content.
+macro_rules! from_content {
+    ($($name:ident),*) => {
+        $(impl From<$name> for VrMessage {
+            fn from(message: $name) -> Self {
+                Self::$name(message)
+            }
+        })*
+    };
+}
+
+from_content!(
+    Request,
+    Reply,
+    Prepare,
+    PrepareOk,
+    Commit,
+    StartViewChange,
+    DoViewChange,
+    StartView,
+    GetState,
+    NewState
+);

@@ -1,0 +1,57 @@
+//! Viewstamped Replication Revisited (Liskov and Cowling, MIT-CSAIL-TR-2012-021; "VRR" below).
+//!
+//! Replicas keep a write-ahead log: a `PrepareOk` and a `DoViewChange` speak of durable state only, so that a
+//! restarted replica rejoins with what it promised and a crash of the whole group loses nothing.
+//!
+//! ```text
+//!                   StartView, NewState
+//!         +-------------------------------------+
+//!         v                                     |
+//!   Normal (primary | backup) ---- quorum of StartViewChange, ----> ViewChange
+//!         |                        DoViewChange of a later view       ^     |
+//!         | Prepare or Commit of a later view                         |     | the view has
+//!         +-----------------------------> StateTransfer --------------+ <---+ started already
+//!                                             gave up
+//! ```
+//!
+//! | file | sub-protocol |
+//! |---|---|
+//! | `normal` | VRR §4.1: `Request`, `Prepare`, `PrepareOk`, `Commit` |
+//! | `suspicion` | VRR §4.2 step 1: `StartViewChange`, and when a view is left |
+//! | `view_change` | VRR §4.2 steps 2 to 5: `DoViewChange`, `StartView` |
+//! | `state_transfer` | VRR §5.2: `GetState`, `NewState` |
+//! | `restart` | a new incarnation over its own write-ahead log |
+//!
+//! To come, each in a file of its own: `recovery` (VRR §4.3, without a disk), `checkpoint` (§5.1),
+//! `reconfiguration` (§7), `lease` (§6.3), `witness` (§6.1).
+
+mod client;
+mod client_table;
+mod config;
+mod durable;
+mod executor;
+mod log;
+mod message;
+mod normal;
+mod observe;
+mod replica;
+mod restart;
+mod state_transfer;
+mod suspicion;
+mod timer;
+mod view_change;
+
+pub use client::{VrClient, VrClientTimeouts};
+pub use client_table::{ClientEntry, ClientTable};
+pub use config::{
+    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, PIPELINE_MAX,
+    PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX, VrConfig, VrTimeouts,
+};
+pub use durable::{LogRecord, Superblock, VrRecord};
+pub use log::{Entries, LogEntry, LogSuffix, OpNumber};
+pub use message::{
+    Commit, DoViewChange, GetState, NewState, Prepare, PrepareOk, Reply, Request, StartView,
+    StartViewChange, VrMessage,
+};
+pub use observe::DIVERGED;
+pub use replica::VrReplica;

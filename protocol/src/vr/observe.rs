@@ -1,0 +1,83 @@
+//! A read-only view of a replica, for invariants and traces.
+
+use super::client_table::ClientTable;
+use super::config::VrConfig;
+use super::log::{LogEntry, OpNumber};
+use super::replica::{Phase, VrReplica};
+use crate::{State, Status, ViewNumber};
+
+/// The reason in [`Dropped`](crate::ProtocolEvent::Dropped) when a message contradicts what this replica knows to
+/// be committed or prepared in the same view. No honest run has it: whoever sees it has found a bug.
+pub const DIVERGED: &str = "diverged";
+
+impl<S> VrReplica<S> {
+    /// What it was told at its start.
+    pub fn config(&self) -> &VrConfig {
+        &self.config
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        match self.phase {
+            Phase::Starting(_) => Status::Recovering,
+            Phase::Primary(_) | Phase::Backup(_) => Status::Normal,
+            Phase::ViewChange(_) => Status::ViewChange,
+            Phase::StateTransfer(_) => Status::StateTransfer,
+        }
+    }
+
+    /// Whether it is the primary of its view, in normal status.
+    pub fn is_primary(&self) -> bool {
+        matches!(self.phase, Phase::Primary(_))
+    }
+
+    /// The view it is in, or is moving to.
+    pub fn view(&self) -> ViewNumber {
+        self.view
+    }
+
+    /// The latest view in which its status was normal: the view that its log belongs to.
+    pub fn log_view(&self) -> ViewNumber {
+        self.log_view
+    }
+
+    /// The op-number of the last entry of its log.
+    pub fn op_number(&self) -> OpNumber {
+        self.log.op_number()
+    }
+
+    /// Everything up to here is committed, and executed here.
+    pub fn commit_number(&self) -> OpNumber {
+        self.commit_number
+    }
+
+    /// The entry at `op`.
+    pub fn entry(&self, op: OpNumber) -> Option<&LogEntry> {
+        self.log.entry(op)
+    }
+
+    /// The checksum of the log up to `op`: equal checksums, equal logs.
+    pub fn log_digest(&self, op: OpNumber) -> Option<u64> {
+        self.log.checksum(op)
+    }
+
+    /// The chained digest of all operations executed and their results.
+    pub fn state_digest(&self) -> u64 {
+        self.executor.digest()
+    }
+
+    /// How many operations the service has executed.
+    pub fn order(&self) -> u64 {
+        self.executor.order()
+    }
+
+    /// Each client's latest executed request.
+    pub fn client_table(&self) -> &ClientTable {
+        self.executor.table()
+    }
+
+    /// The service's state.
+    pub fn state(&self) -> &State {
+        self.executor.state()
+    }
+}

@@ -1,0 +1,58 @@
+//! A new incarnation over its own write-ahead log: it rejoins with what it promised.
+
+use super::durable::{Durability, Superblock, VrRecord, replay};
+use super::replica::{Phase, VrEffects, VrReplica};
+use crate::{Recovered, Service};
+
+impl<S: Service> VrReplica<S> {
+    pub(super) fn on_started(&mut self, recovered: Recovered<VrRecord>, fx: &mut VrEffects) {
+        assert!(
+            matches!(self.phase, Phase::Starting(None)),
+            "an incarnation starts once"
+        );
+        match recovered.superblock {
+            None => self.format(recovered.log, fx),
+            Some(VrRecord::Superblock(superblock)) => {
+                self.restart(superblock, recovered.log, fx);
+            }
+            Some(VrRecord::Log(_)) => panic!("a log record in the superblock zone"),
+        }
+    }
+
+    /// The replica's very first start. It takes part only when that is durable: a primary that could forget
+    /// view 0 might put two different operations in one place of it.
+    fn format(&mut self, log: Vec<VrRecord>, fx: &mut VrEffects) {
+        assert!(log.is_empty(), "a log without a superblock");
+        let record = fx.persist(VrRecord::Superblock(self.superblock()));
+        self.phase = Phase::Starting(Some(record));
+        self.note_status(fx);
+    }
+
+    /// The first superblock is durable.
+    pub(super) fn on_formatted(&mut self, fx: &mut VrEffects) {
+        match self.is_primary_of(self.view) {
+            true => self.transition_to_primary(fx),
+            false => self.transition_to_backup(fx),
+        }
+    }
+
+    fn restart(&mut self, superblock: Superblock, log: Vec<VrRecord>, fx: &mut VrEffects) {
+        assert!(superblock.log_view <= superblock.view);
+        (self.view, self.log_view) = (superblock.view, superblock.log_view);
+        self.note_status(fx);
+        let (log, commit_number) = replay(log);
+        self.durability = Durability::recovered(log.op_number());
+        self.log = log;
+        self.advance_commit(commit_number, fx);
+        if self.log_view < self.view {
+            // It had left log_view, and may have voted in view.
+            self.transition_to_view_change(self.view, fx);
+        } else if self.is_primary_of(self.view) {
+            // It may have sent Prepares that it has forgotten, and must not put other operations in their
+            // places: its view is over.
+            self.transition_to_view_change(self.view_after(), fx);
+        } else {
+            self.transition_to_backup(fx);
+        }
+    }
+}
