@@ -1,0 +1,21 @@
+//! A run folder in; results.json, summary.md, junit.xml and report.html out.
+//!
+//! This crate reads files and writes files. It runs nothing, judges nothing and knows no protocol: verdicts
+//! come from the checker, figures from the runner, and the history is drawn as it was recorded. Any past run
+//! can be reported again offline, and the same input gives the same bytes.
+
+mod ledger;
+mod measures;
+mod results;
+mod run;
+mod terminal;
+mod write;
+
+pub use ledger::{FaultRecord, FaultRecovery, FaultTotals, Outage, Recovery, ViewChange};
+pub use measures::{Bound, Counts, HarnessLag, KindMeasures, Latency, PhaseMeasures};
+pub use results::{
+    Exit, Expectation, Identity, Outcome, ReadResultsError, Results, SCHEMA_VERSION,
+};
+pub use run::{HISTORY_FILE, OpenError, RESULTS_FILE, Run};
+pub use terminal::closing_lines;
+pub use write::{WriteError, write_all};
