@@ -109,7 +109,7 @@ pub struct NewState {
     /// The view that was asked for.
     pub view: ViewNumber,
     /// The end of the sender's log, if its status is normal in that view. Otherwise `suffix` holds committed
-    /// entries alone, maybe of a later view.
+    /// entries alone.
     pub op_number: Option<OpNumber>,
     /// What the sender knows to be committed.
     pub commit_number: OpNumber,

@@ -64,8 +64,12 @@ impl<S: Service> VrReplica<S> {
         self.set_repair(self.config.timeouts.resend);
     }
 
-    /// Serves committed entries in any status, and the rest of the log only if it is the wanted view's.
+    /// Serves committed entries in any status, and the rest of the log only if it is the wanted view's. What
+    /// an earlier view did not commit must not reach a replica that still lives there.
     pub(super) fn on_get_state(&self, from: usize, message: GetState, fx: &mut VrEffects) {
+        if message.view < self.known_view() {
+            return drop_message(fx, "GetState", "of an earlier view");
+        }
         let normal = matches!(self.phase, Phase::Primary(_) | Phase::Backup(_));
         let in_view = normal && message.view == self.view;
         let available = if in_view {
@@ -107,11 +111,11 @@ impl<S: Service> VrReplica<S> {
 
     pub(super) fn on_new_state(&mut self, from: usize, message: NewState, fx: &mut VrEffects) {
         match &self.phase {
-            // Committed entries of a later view must not be acknowledged to this one's primary.
+            // Only entries of this view's log may be acknowledged in it.
             Phase::Backup(_) if message.view == self.view && message.op_number.is_some() => {
                 self.accept_missing(message, fx);
             }
-            Phase::ViewChange(phase) if phase.installing.is_none() => {
+            Phase::ViewChange(phase) if message.view == self.view && phase.installing.is_none() => {
                 if self.accept_committed(&message, fx) {
                     self.timers.clear(Timer::Repair);
                     self.try_start_view(fx);

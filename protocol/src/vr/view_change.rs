@@ -202,8 +202,12 @@ impl<S: Service> VrReplica<S> {
         };
         let end = suffix.op_number();
         // What is committed is in the log of every later view.
-        if agree < self.commit_number || end < commit_number {
+        if agree < self.commit_number.min(end) || end < commit_number {
             return Err(DIVERGED);
+        }
+        // A late message: more of this view's log is known to be committed than it holds.
+        if end < self.commit_number {
+            return Err("older than what is committed here");
         }
         if self.view < view {
             self.view = view;
