@@ -1,0 +1,7 @@
+//! Client sessions and the QUIC endpoints they live on, on a thread of their own.
+
+mod config;
+mod host;
+
+pub use config::{ClientEndpoint, ClientHostConfig, ClientHostError, ClientTimeouts};
+pub use host::{ClientEvent, ClientHost};
