@@ -14,6 +14,7 @@ mod quorum;
 mod service;
 mod tap;
 mod time;
+mod trace;
 pub mod vr;
 
 pub use effect::{Effect, Effects, Event, Record, RecordId, Recovered, Zone};
@@ -26,6 +27,7 @@ pub use quorum::Quorum;
 pub use service::{Service, State};
 pub use tap::{Direction, OpenTap, Passing, Tap, TapVerdict};
 pub use time::Instant;
+pub use trace::{MessageLabel, TraceEvent, TraceRecord};
 
 use bytes::Bytes;
 

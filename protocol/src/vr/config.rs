@@ -19,7 +19,8 @@ pub const QUEUE_MAX: usize = 4096;
 pub const CHUNK_ENTRIES_MAX: usize = 512;
 /// The most bytes of committed operations one `NewState` carries, unless a single one is larger.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// How many records a backup may have issued that are not durable yet; it refuses `Prepare`s beyond.
+/// How many log records a replica may have issued that are not durable yet. Beyond, a primary prepares nothing
+/// and a backup refuses `Prepare`s.
 pub const UNSYNCED_MAX: usize = 4096;
 /// How many client sessions the client table remembers; requests of further ones are refused.
 pub const CLIENT_TABLE_MAX: usize = 1 << 18;

@@ -89,6 +89,17 @@ impl LogEntry {
         ];
         hash_words(&words, previous)
     }
+
+    /// Tells apart entries whose place, client, request or operation differ.
+    pub(super) fn digest(&self) -> u64 {
+        let words = [
+            self.op.0,
+            u64::from(self.client.endpoint),
+            self.client.session,
+            self.request_number,
+        ];
+        hash_words(&words, xxh3_64_with_seed(&self.operation, 0))
+    }
 }
 
 /// Hashes numbers.

@@ -68,12 +68,21 @@ impl<S: Service> VrReplica<S> {
     }
 
     /// VRR §4.1 step 3: prepares queued requests, one by one while few are in flight, else in batches.
-    fn prepare_queued(&mut self, fx: &mut VrEffects) {
+    pub(super) fn prepare_queued(&mut self, fx: &mut VrEffects) {
         while let Phase::Primary(primary) = &mut self.phase {
             let after = self.log.op_number();
-            let room = PIPELINE_MAX - after.since(self.commit_number);
-            let count = primary.queue.len().min(BATCH_MAX).min(room as usize);
+            let room = PIPELINE_MAX.saturating_sub(after.since(self.commit_number));
+            let batch = primary.queue.len().min(BATCH_MAX);
+            let count = batch.min(room as usize);
             if count == 0 || primary.prepares.len() >= PREPARES_MAX || primary.abdicated {
+                return;
+            }
+            // The backups may commit without this disk; what waits for it is bounded all the same.
+            if self.durability.unsynced() >= UNSYNCED_MAX {
+                return;
+            }
+            // A full pipeline would turn batches into dribbles: wait until a whole one fits.
+            if count < batch && !primary.prepares.is_empty() {
                 return;
             }
             let previous = self.log.checksum(after).expect("the end of the log");

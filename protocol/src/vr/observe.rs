@@ -4,7 +4,7 @@ use super::client_table::ClientTable;
 use super::config::VrConfig;
 use super::log::{LogEntry, OpNumber};
 use super::replica::{Phase, VrReplica};
-use crate::{State, Status, ViewNumber};
+use crate::{ClientId, Observe, State, Status, ViewNumber};
 
 /// The reason in [`Dropped`](crate::ProtocolEvent::Dropped) when a message contradicts what this replica knows to
 /// be committed or prepared in the same view. No honest run has it: whoever sees it has found a bug.
@@ -79,5 +79,44 @@ impl<S> VrReplica<S> {
     /// The service's state.
     pub fn state(&self) -> &State {
         self.executor.state()
+    }
+}
+
+impl<S> Observe for VrReplica<S> {
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    fn view(&self) -> ViewNumber {
+        self.view
+    }
+
+    fn log_view(&self) -> ViewNumber {
+        self.log_view
+    }
+
+    fn is_primary(&self) -> bool {
+        self.is_primary()
+    }
+
+    fn op_number(&self) -> u64 {
+        self.log.op_number().0
+    }
+
+    fn commit_number(&self) -> u64 {
+        self.commit_number.0
+    }
+
+    fn entry_digest(&self, op: u64) -> Option<u64> {
+        self.log.entry(OpNumber(op)).map(LogEntry::digest)
+    }
+
+    fn latest_request(&self, client: ClientId) -> Option<u64> {
+        let entry = self.executor.table().get(client);
+        entry.map(|entry| entry.request_number)
+    }
+
+    fn commits_from_disk(&self) -> bool {
+        true
     }
 }

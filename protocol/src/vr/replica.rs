@@ -186,6 +186,7 @@ impl<S: Service> VrReplica<S> {
             Phase::Primary(primary) => {
                 primary.progress[self.me].acknowledged = self.durability.op();
                 self.commit_acknowledged(fx);
+                self.prepare_queued(fx);
             }
             Phase::ViewChange(_) => self.try_start_view(fx),
             _ => {}

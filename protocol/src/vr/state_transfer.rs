@@ -117,8 +117,7 @@ impl<S: Service> VrReplica<S> {
             }
             Phase::ViewChange(phase) if message.view == self.view && phase.installing.is_none() => {
                 if self.accept_committed(&message, fx) {
-                    self.timers.clear(Timer::Repair);
-                    self.try_start_view(fx);
+                    self.committed_arrived(fx);
                 }
             }
             Phase::StateTransfer(transfer) if message.view == transfer.target => {
@@ -126,6 +125,16 @@ impl<S: Service> VrReplica<S> {
             }
             _ => drop_message(fx, "NewState", "not asked for"),
         }
+    }
+
+    /// A chunk of the committed entries that the chosen log builds on: the winner, who has all of them, is
+    /// asked for the next at once.
+    fn committed_arrived(&mut self, fx: &mut VrEffects) {
+        if let Phase::ViewChange(phase) = &mut self.phase {
+            phase.asked_winner = false;
+        }
+        self.timers.clear(Timer::Repair);
+        self.try_start_view(fx);
     }
 
     /// Entries of the current view.

@@ -1,0 +1,6 @@
+//! Tests of the Viewstamped Replication core, over a cluster in memory.
+
+mod cluster;
+mod paper;
+mod schedules;
+mod stories;
