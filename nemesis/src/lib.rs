@@ -4,6 +4,8 @@
 //! actions (processes and relays, or the simulator). Only `inject` touches real processes and sockets.
 
 mod action;
+#[cfg(feature = "inject")]
+pub mod inject;
 mod link;
 mod tap;
 
