@@ -10,6 +10,7 @@ mod config;
 pub mod control;
 mod identity;
 mod node;
+pub mod storage;
 mod tap;
 mod wide;
 

@@ -1,0 +1,3 @@
+//! Storage, crashed and damaged.
+
+pub(super) mod journal;
