@@ -1,0 +1,31 @@
+//! Judges a history. Knows no protocol and no world; has its own sequential models, so that a wrong service
+//! is never its own judge.
+//!
+//! ```text
+//! history -> pairs -> one partition a key -> linearizability: zones, reported order, search
+//!                                         -> durability: final reads
+//! ```
+
+mod durability;
+mod hash;
+mod judge;
+mod linearizability;
+mod model;
+mod moment;
+mod operation;
+mod options;
+mod pairs;
+mod register;
+mod search;
+mod story;
+mod verdict;
+mod witness;
+mod zones;
+
+#[cfg(test)]
+mod testing;
+
+pub use judge::check;
+pub use options::{CHECKS, CheckError, CheckOptions, DEFAULT_MAX_VIOLATIONS, MODELS};
+pub use search::SearchBudget;
+pub use verdict::{CheckResult, Validity, Verdict, Violation};
