@@ -13,6 +13,9 @@ use super::port::Port;
 use super::wire::Wire;
 use crate::{Link, LinkCounters, LinkRule};
 
+/// How many that have waited are sent before others have their turn.
+const RELEASED_AT_ONCE: usize = 256;
+
 /// Which of a pair's sockets a datagram arrives at, and so which way it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -128,7 +131,10 @@ impl Pair {
         let mut state = self.state();
         let route = self.route(side, &state);
         let wire = state.wire(side);
-        while let Some(waiting) = wire.take_due(now) {
+        for _ in 0..RELEASED_AT_ONCE {
+            let Some(waiting) = wire.take_due(now) else {
+                break;
+            };
             outbox.push(&waiting.contents, waiting.ecn, route, &mut wire.counters);
         }
         outbox.flush(route, &mut wire.counters);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rustix::net::sockopt;
 use socket2::SockRef;
 
 /// What is asked for as the send and the receive buffer of each socket.
@@ -23,11 +24,7 @@ impl Port {
     /// Binds a port that the system chooses.
     pub(super) fn bind(ip: IpAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind((ip, 0))?;
-        let buffers = SockRef::from(&socket);
-        buffers.set_recv_buffer_size(BUFFER_BYTES)?;
-        buffers.set_send_buffer_size(BUFFER_BYTES)?;
-        // The kernel caps them silently, and tells twice what it has granted.
-        let granted_buffer = buffers.recv_buffer_size()?.min(buffers.send_buffer_size()?) / 2;
+        let granted_buffer = enlarge_buffers(&socket)?;
         let state = UdpSocketState::new((&socket).into())?;
         let address = socket.local_addr()?;
         Ok(Self {
@@ -57,6 +54,20 @@ impl Port {
             result => result,
         }
     }
+}
+
+/// Asks for large buffers and reads back what there is: the kernel caps them silently, and tells twice what it
+/// granted.
+fn enlarge_buffers(socket: &UdpSocket) -> io::Result<usize> {
+    let buffers = SockRef::from(socket);
+    // Who is privileged gets past the system's limits.
+    if sockopt::set_socket_recv_buffer_size_force(socket, BUFFER_BYTES).is_err() {
+        buffers.set_recv_buffer_size(BUFFER_BYTES)?;
+    }
+    if sockopt::set_socket_send_buffer_size_force(socket, BUFFER_BYTES).is_err() {
+        buffers.set_send_buffer_size(BUFFER_BYTES)?;
+    }
+    Ok(buffers.recv_buffer_size()?.min(buffers.send_buffer_size()?) / 2)
 }
 
 /// Whether the next read may well succeed.

@@ -114,11 +114,9 @@ impl Relay {
         };
         let pairs: Arc<[Pair]> = pairs.into_iter().map(bind).collect::<Result<_, _>>()?;
         let stop = Stop::new()?;
-        let failure = Arc::new(Mutex::new(None));
-        let thread = spawn(
-            EventLoop::new(Arc::clone(&pairs), &stop)?,
-            Arc::clone(&failure),
-        )?;
+        let event_loop = EventLoop::new(Arc::clone(&pairs), &stop)?;
+        let failure = Arc::default();
+        let thread = spawn(move || event_loop.run(), Arc::clone(&failure))?;
         Ok(Self {
             pairs,
             wires,
@@ -235,12 +233,57 @@ fn wires(pairs: &[PairSpec]) -> Result<BTreeMap<Link, (usize, Side)>, RelayError
     Ok(wires)
 }
 
-fn spawn(event_loop: EventLoop, failure: Arc<Mutex<Option<String>>>) -> io::Result<JoinHandle<()>> {
+fn spawn(
+    serve: impl FnOnce() -> Result<(), String> + Send + 'static,
+    failure: Arc<Mutex<Option<String>>>,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("relay".to_owned())
         .spawn(move || {
-            if let Err(reason) = event_loop.run() {
+            if let Err(reason) = serve() {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn failure_of(serve: impl FnOnce() -> Result<(), String> + Send + 'static) -> String {
+        let failure = Arc::default();
+        let thread = spawn(serve, Arc::clone(&failure)).unwrap();
+        let (pairs, wires, stop) = (Arc::new([]), BTreeMap::new(), Stop::new().unwrap());
+        let relay = Relay {
+            pairs,
+            wires,
+            failure,
+            stop,
+            thread: Some(thread),
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match relay.failure() {
+                Some(failure) => return failure,
+                None => assert!(Instant::now() < deadline, "the failure was never reported"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_that_ends_early_is_a_failure() {
+        assert_eq!(failure_of(|| Err("no memory".to_owned())), "no memory");
+        assert_eq!(
+            failure_of(|| panic!("as intended")),
+            "the relay's thread panicked"
+        );
+    }
+
+    #[test]
+    fn a_running_relay_has_none() {
+        let relay = Relay::start(Vec::new(), Seed(1), [127, 0, 0, 1].into()).unwrap();
+        assert_eq!((relay.failure(), relay.granted_buffer()), (None, None));
+    }
 }
