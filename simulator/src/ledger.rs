@@ -20,6 +20,7 @@ pub(crate) struct Glance {
     pub(crate) log_view: u64,
     pub(crate) op: u64,
     pub(crate) commit: u64,
+    pub(crate) normal: bool,
     /// In normal status, and its view's primary.
     pub(crate) leads: bool,
 }
@@ -31,6 +32,7 @@ impl Glance {
             log_view: core.log_view().0,
             op: core.op_number(),
             commit: core.commit_number(),
+            normal: core.status() == Status::Normal,
             leads: core.status() == Status::Normal && core.is_primary(),
         }
     }
@@ -151,11 +153,11 @@ impl Ledger {
         self.replicas[usize::from(replica.0)].settle(position);
     }
 
-    /// The replica's records after the first `position` are lost.
-    pub(crate) fn lost(&mut self, replica: ReplicaId, position: u64) {
+    /// The replica's records after the first `written` are lost, the first `durable` are there to stay.
+    pub(crate) fn lost(&mut self, replica: ReplicaId, (written, durable): (u64, u64)) {
         let seen = &mut self.replicas[usize::from(replica.0)];
-        seen.unsynced.retain(|change| change.written <= position);
-        seen.settle(position);
+        seen.unsynced.retain(|change| change.written <= written);
+        seen.settle(durable);
     }
 
     /// A node was handed a message.
@@ -253,8 +255,11 @@ impl Ledger {
     ) {
         let seen = &mut self.replicas[usize::from(replica.0)];
         let length = usize::try_from(core.op_number()).expect("a log fits in memory");
-        // Within a log's view entries are only added; a new view's log may differ anywhere.
-        let same_log = before.is_some_and(|before| before.log_view == core.log_view().0);
+        // In normal status entries are only added. A new view's log may differ anywhere, and so may what state
+        // transfer leaves of an old one: committed entries go in while the log's view is still the old one.
+        let normal = core.status() == Status::Normal;
+        let same_log = before
+            .is_some_and(|before| before.normal && normal && before.log_view == core.log_view().0);
         let mut keep = seen.log.len().min(length);
         if !same_log {
             let differs = |(digest, op): (&u64, u64)| {

@@ -205,7 +205,7 @@ impl<P: Protocol + Observe> Replica<P> {
     pub(crate) fn crash(&mut self, kind: CrashKind, around: &mut Around<'_, P::Message>) {
         self.disk.crash(kind);
         if let Some(ledger) = around.ledger {
-            ledger.lost(self.id, self.disk.written());
+            ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
         }
         if matches!(self.process, Process::Gone) {
             return;
@@ -320,7 +320,7 @@ impl<P: Protocol + Observe> Replica<P> {
             // Nothing may be assumed durable after it, nor lost: the cache may have been dropped in part.
             self.disk.crash(CrashKind::PowerLoss);
             if let Some(ledger) = around.ledger {
-                ledger.lost(self.id, self.disk.written());
+                ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
             }
             self.exit("exit code 1: sync failed (EIO)".to_owned(), around);
             return;

@@ -1,0 +1,48 @@
+//! Storms: Viewstamped Replication under everything at once, hundreds of seeds of it.
+//!
+//! A seed draws a climate, the climate draws faults, the faults hit a cluster that serves clients. Theorems are
+//! checked after every event and every answer is checked against the one order of operations. Then the sky
+//! clears, and the cluster has to serve everybody within a bounded time.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `STORM_SEED` | the first seed | 0 |
+//! | `STORM_SEEDS` | how many | what the test says |
+//! | `STORM_FAILURES` | how many failing seeds to look for before giving up | 1 |
+
+mod answers;
+mod climate;
+mod faults;
+mod partition;
+mod random;
+mod storm;
+mod survey;
+mod world;
+
+use survey::survey;
+
+#[test]
+fn three_replicas_weather_every_storm() {
+    survey("three", &[3], 2_000);
+}
+
+#[test]
+fn five_replicas_weather_every_storm() {
+    survey("five", &[5], 1_000);
+}
+
+#[test]
+fn a_group_of_any_size_weathers_every_storm() {
+    survey("any_size", &[1, 2, 4, 6, 7], 500);
+}
+
+#[test]
+fn a_seed_is_one_run_and_another_seed_is_another() {
+    let mut hashes = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let run = || storm::run(seed, &[3, 5]).expect("it ends well").trace_hash;
+        let hash = run();
+        assert_eq!(hash, run(), "seed {seed}");
+        assert!(hashes.insert(hash), "seed {seed} repeats another's run");
+    }
+}
