@@ -68,7 +68,7 @@ fn scale(whole: &str, fraction: &str, nanos: u64) -> Option<u64> {
 
 /// Writes a duration so that it reads back as the same: in its largest unit that leaves a whole number, but
 /// in seconds with a fraction rather than in many milliseconds.
-pub(super) fn write(duration: Duration) -> String {
+pub fn write(duration: Duration) -> String {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let whole = UNITS.iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
     match whole {

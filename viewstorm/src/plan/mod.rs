@@ -18,6 +18,7 @@ mod overrides;
 )]
 mod plan;
 mod read;
+mod resolve;
 mod run;
 mod section;
 mod source;
@@ -26,6 +27,7 @@ mod workload;
 
 pub use check::{Bounds, CHECKS, Check, Expect, SeedQuantifier};
 pub use cluster::{Cluster, Durability, Protocol, Timeouts};
+pub use duration::write as duration_text;
 pub use error::{PlanError, PlanErrors};
 pub use model::{Model, Network, Nodes, Timing};
 pub use overrides::Override;

@@ -1,0 +1,33 @@
+# Verbs only; what they do is said where it is done.
+.PHONY: run test ci lint mutants bench tools
+
+CARGO ?= cargo
+
+# The main job: build and run the first experiment, about 30 s. The closing lines say where the report is.
+run:
+	$(CARGO) run --release --locked --bin viewstorm -- run experiments/vr/partitions.toml
+
+# All tests, with the runner's summary at the end.
+test: tools
+	$(CARGO) nextest run --workspace --locked --no-fail-fast
+
+# What continuous integration runs.
+ci:
+	.ci/run
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Plant each bug of mutants/ in a copy of the tree and see that the framework catches it.
+mutants:
+	$(CARGO) build --release --locked --bin viewstorm
+	mutants/run
+
+# Measure this machine's floors.
+bench:
+	$(CARGO) run --release --locked --bin viewstorm -- bench floors
+
+# The test runner, from the crate registry if it is not there.
+tools:
+	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest

@@ -1,0 +1,243 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// viewstorm breaks replicated state machines on purpose and proves what happened.
+#[derive(Debug, Parser)]
+#[command(name = "viewstorm", version, about, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 as expected, 1 invalid (or an expected violation that did \
+    not come), 2 unknown, 3 bad plan or usage, 4 the harness itself failed.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What viewstorm can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run an experiment: start the cluster, inject the faults, judge the history, write the report.
+    #[command(after_help = "Examples:\n  \
+        viewstorm run experiments/vr/partitions.toml\n  \
+        viewstorm run experiments/vr/partitions.toml --seed 42 --replace\n  \
+        viewstorm run experiments/vr/partitions.toml --seeds 1..20 --set cluster.replicas=5")]
+    Run(RunArguments),
+    /// Run many seeds of an experiment in the simulator, in memory and on all cores.
+    #[command(after_help = "Examples:\n  \
+        viewstorm simulate experiments/vr/partitions.toml --seeds 1..1000\n  \
+        viewstorm simulate experiments/vr/partitions.toml --seeds 1..100 --jobs 1 --fail-fast --twice")]
+    Simulate(SimulateArguments),
+    /// Run a simulated run again from its folder, and show that it is the same.
+    #[command(after_help = "Example:\n  \
+        viewstorm replay runs/vr-partitions/simulated-0123456789ab-42")]
+    Replay(ReplayArguments),
+    /// Plant each bug of mutants/ in a copy of the tree and count the seeds until it is caught.
+    #[command(after_help = "Examples:\n  \
+        viewstorm mutants --check\n  \
+        viewstorm mutants commit-with-f --seeds 2000 --campaigns 5\n  \
+        viewstorm mutants commit-with-f --world processes --seeds 10")]
+    Mutants(MutantsArguments),
+    /// Judge a history again, or one of another tool: a run folder or a history.jsonl.
+    #[command(after_help = "Examples:\n  \
+        viewstorm check runs/vr-partitions/processes-0123456789ab-42\n  \
+        viewstorm check history.jsonl --model register --json")]
+    Check(CheckArguments),
+    /// Write the report of a past run again, from its folder alone.
+    #[command(after_help = "Example:\n  \
+        viewstorm report runs/vr-partitions/processes-0123456789ab-42")]
+    Report(ReportArguments),
+    /// Run one replica process. The runner starts these; by hand it is for debugging.
+    #[command(after_help = "Example:\n  viewstorm replica --config replicas/r0/config.toml")]
+    Replica(ReplicaArguments),
+    /// Measure this machine.
+    Bench(BenchArguments),
+}
+
+/// `viewstorm run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The experiment's plan.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The seed, instead of the plan's; with neither a fresh one is drawn and printed.
+    #[arg(long, conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// One run for each seed from A to B, both included.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    pub seeds: Option<(u64, u64)>,
+    /// The world to run in, instead of the plan's: processes or simulated.
+    #[arg(long, value_name = "KIND")]
+    pub world: Option<String>,
+    /// Where run folders go.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// Remove an earlier run of the same experiment, world, commit and seed first.
+    #[arg(long)]
+    pub replace: bool,
+    /// Change one value of the plan, as `cluster.replicas=5`; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print results.json instead of the closing lines.
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors and the closing lines.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `viewstorm simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArguments {
+    /// The experiment's plan.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The seeds from A to B, both included.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, default_value = "1..100")]
+    pub seeds: (u64, u64),
+    /// How many at a time; one for each core otherwise.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZero<usize>>,
+    /// Begin no further seed once one has not come as expected.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Run each seed twice and fail if the two runs differ.
+    #[arg(long)]
+    pub twice: bool,
+    /// Change one value of the plan, as `cluster.replicas=5`; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress bar.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `viewstorm mutants`.
+#[derive(Debug, Args)]
+pub struct MutantsArguments {
+    /// Only these mutants; all otherwise.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Only see that every patch applies and compiles.
+    #[arg(long)]
+    pub check: bool,
+    /// The world to run in: simulated or processes.
+    #[arg(long, value_name = "KIND")]
+    pub world: Option<String>,
+    /// The experiment; otherwise the storm in the simulator, the partitions on processes.
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// How many seeds a campaign has at most.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// How many campaigns, each with seeds of its own.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub campaigns: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `viewstorm replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// The run's folder.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// `viewstorm check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// A run folder, a history file, or `-` for standard input.
+    #[arg(value_name = "DIR|FILE")]
+    pub path: PathBuf,
+    /// The sequential model, if the history does not name it.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only these checks; all that apply otherwise.
+    #[arg(long = "check", value_name = "NAME")]
+    pub checks: Vec<String>,
+    /// Print the verdict as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `viewstorm report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// The run's folder.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// `viewstorm replica`.
+#[derive(Debug, Args)]
+pub struct ReplicaArguments {
+    /// The replica's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `viewstorm bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: BenchVerb,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchVerb {
+    /// The floors no system on this machine gets under: datagram and QUIC round trips, one hop through the
+    /// relay, fdatasync, a signature.
+    Floors(FloorsArguments),
+}
+
+/// `viewstorm bench floors`.
+#[derive(Debug, Args)]
+pub struct FloorsArguments {
+    /// How long each floor is measured, in seconds.
+    #[arg(long, default_value_t = 1.0)]
+    pub seconds: f64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_seeds(text: &str) -> Result<(u64, u64), String> {
+    let error = || format!("\"{text}\" is no range of seeds: write 1..20");
+    let (first, last) = text.split_once("..").ok_or_else(error)?;
+    let first: u64 = first.parse().map_err(|_| error())?;
+    let last: u64 = last.trim_start_matches('=').parse().map_err(|_| error())?;
+    if first > last {
+        return Err(format!("the range {text} is empty: its first seed is the larger one"));
+    }
+    Ok((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn seed_ranges_include_both_ends() {
+        assert_eq!(parse_seeds("1..20"), Ok((1, 20)));
+        assert_eq!(parse_seeds("7..7"), Ok((7, 7)));
+        for wrong in ["", "1", "..", "2..1", "a..b", "-1..2"] {
+            assert!(parse_seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The command line: arguments in, exit code out.
+
+mod arguments;
+mod bench;
+mod check;
+mod exit;
+mod interrupt;
+mod mutants;
+mod progress;
+mod replay;
+mod replica;
+mod report;
+mod run;
+mod simulate;
+
+pub use arguments::{Arguments, Verb};
+pub use exit::{Exit, main};

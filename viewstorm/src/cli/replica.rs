@@ -1,0 +1,27 @@
+//! `viewstorm replica --config FILE`: the one binary runs everything.
+
+use tracing_subscriber::EnvFilter;
+use viewstorm_replica::{ReplicaConfig, run_replica};
+
+use super::Exit;
+use super::arguments::ReplicaArguments;
+use crate::worlds::NemesisTap;
+
+/// What the replica's log is filtered by; RUST_LOG in the environment says otherwise.
+const LOG_FILTER: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
+
+pub(super) fn replica(arguments: &ReplicaArguments) -> anyhow::Result<Exit> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    // Written at once and unbuffered: the lines before a kill are those that matter.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(false).init();
+    let config = match ReplicaConfig::read(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("viewstorm: {error}");
+            return Ok(Exit::Plan);
+        }
+    };
+    run_replica(config, Box::new(NemesisTap::default()))?;
+    Ok(Exit::Expected)
+}

@@ -1,0 +1,7 @@
+//! The command line of viewstorm.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    viewstorm::cli::main()
+}

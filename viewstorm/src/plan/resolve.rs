@@ -1,0 +1,29 @@
+//! What follows from a plan and a seed.
+
+use viewstorm_history::Seed;
+use viewstorm_nemesis::Timeline;
+
+use super::plan::Plan;
+use super::run::WorldKind;
+
+impl Plan {
+    /// The faults of a run with this seed, each with its time.
+    pub fn timeline(&self, seed: Seed) -> Timeline {
+        Timeline::expand(&self.nemesis, seed, self.run.duration)
+    }
+
+    /// The plan of one run: with its seed, and every fault with its time and its own random stream. It means
+    /// the same run whatever a later version draws from the seed.
+    pub fn resolved(&self, seed: Seed) -> Self {
+        let mut plan = self.clone();
+        plan.nemesis = self.timeline(seed).declarations();
+        plan.run.seed = Some(seed);
+        plan
+    }
+
+    /// Whether a missed timing bound fails a run: in virtual time it does, on processes the machine has a say in
+    /// it, and it does only where the plan says so.
+    pub fn bounds_are_judged(&self) -> bool {
+        self.check.strict_bounds || self.world.kind == WorldKind::Simulated
+    }
+}

@@ -1,0 +1,7 @@
+//! Many simulated runs: one seed is one run, on all cores, in memory.
+
+mod campaign;
+mod seed;
+
+pub use campaign::{Campaign, CampaignOptions, Failure, Summary};
+pub use seed::{SeedError, SeedRun, run_seed};

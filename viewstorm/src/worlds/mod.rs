@@ -1,0 +1,15 @@
+//! The worlds that experiments run in. The runner picks one from the plan, once.
+
+mod child;
+mod nemesis_tap;
+mod open;
+mod processes;
+mod setup;
+mod simulated;
+mod timeouts;
+mod trace_files;
+
+pub use nemesis_tap::NemesisTap;
+pub use open::open;
+pub use processes::{ProcessWorld, ProcessWorldOptions};
+pub use simulated::{SimulatedWorld, SimulatedWorldOptions};

@@ -1,0 +1,27 @@
+//! What plugs the nemesis' rules into the honest replica, which knows nothing of them.
+
+use serde_json::Value;
+use viewstorm_nemesis::{RuleTap, TapRule};
+use viewstorm_protocol::{Instant, Passing, Tap, TapVerdict};
+use viewstorm_replica::TapControl;
+
+/// The nemesis' rules at a node's message tap, in a replica's process and in the clients' host.
+#[derive(Debug, Default)]
+pub struct NemesisTap {
+    rules: Option<RuleTap>,
+}
+
+impl Tap for NemesisTap {
+    fn inspect(&mut self, now: Instant, passing: &Passing) -> TapVerdict {
+        self.rules.as_mut().map_or(TapVerdict::Pass, |rules| rules.inspect(now, passing))
+    }
+}
+
+impl TapControl for NemesisTap {
+    fn set_rules(&mut self, rules: &Value) -> Result<(), String> {
+        let rules: Vec<TapRule> =
+            serde::Deserialize::deserialize(rules).map_err(|error| error.to_string())?;
+        self.rules = (!rules.is_empty()).then(|| RuleTap::new(rules));
+        Ok(())
+    }
+}

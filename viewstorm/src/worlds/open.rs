@@ -1,0 +1,43 @@
+//! The one place where a plan's world is picked.
+
+use viewstorm_history::Seed;
+
+use super::trace_files::TraceFiles;
+use super::{ProcessWorld, ProcessWorldOptions, SimulatedWorld, SimulatedWorldOptions};
+use crate::judge::TRACE_FOLDER;
+use crate::plan::{Plan, WorldKind};
+use crate::run::topology;
+use crate::run_folder::RunFolder;
+use crate::world::{World, WorldError};
+
+/// Makes the world that `plan` asks for.
+pub fn open(plan: &Plan, seed: Seed, folder: &RunFolder) -> Result<Box<dyn World>, WorldError> {
+    match plan.world.kind {
+        WorldKind::Processes => {
+            let executable = std::env::current_exe().map_err(|error| WorldError::Harness {
+                part: "replica binary",
+                reason: error.to_string(),
+            })?;
+            let options = ProcessWorldOptions {
+                cluster: plan.cluster.clone(),
+                topology: topology(plan),
+                seed,
+                folder: folder.path().to_owned(),
+                executable,
+            };
+            Ok(Box::new(ProcessWorld::start(&options)?))
+        }
+        WorldKind::Simulated => {
+            let (cluster, topology) = (plan.cluster.clone(), topology(plan));
+            let options = SimulatedWorldOptions { cluster, topology, seed };
+            let mut world = SimulatedWorld::new(&options);
+            let traces = TraceFiles::create(folder.path(), topology);
+            let traces = traces.map_err(|source| WorldError::File {
+                path: folder.file(TRACE_FOLDER),
+                source,
+            })?;
+            world.set_trace_sink(Box::new(traces));
+            Ok(Box::new(world))
+        }
+    }
+}

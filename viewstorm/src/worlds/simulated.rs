@@ -1,0 +1,113 @@
+//! The simulated world: the same cores in virtual time, where the seed is the whole run.
+
+use bytes::Bytes;
+use viewstorm_history::{Seed, Timestamp};
+use viewstorm_nemesis::{Action, Topology};
+use viewstorm_protocol::vr::{VrClient, VrConfig, VrReplica};
+use viewstorm_protocol::{ClientId, Incarnation, ReplicaId};
+use viewstorm_simulator::{InvariantViolation, Simulation, SimulationConfig, Theorem, TraceSink};
+use viewstorm_workloads::RegisterService;
+
+use super::timeouts;
+use crate::plan::{Cluster, Protocol};
+use crate::world::{BrokenTheorem, Occurrence, World, WorldError, WorldFacts};
+
+/// What a simulated world is made of.
+#[derive(Clone, Debug)]
+pub struct SimulatedWorldOptions {
+    /// The replicas, as the plan has them.
+    pub cluster: Cluster,
+    /// Who there is.
+    pub topology: Topology,
+    /// The whole run.
+    pub seed: Seed,
+}
+
+/// A simulated cluster that runs VR.
+#[derive(Debug)]
+pub struct SimulatedWorld {
+    simulation: Simulation<VrReplica<RegisterService>, VrClient>,
+}
+
+impl SimulatedWorld {
+    /// A world at its start.
+    pub fn new(options: &SimulatedWorldOptions) -> Self {
+        let SimulatedWorldOptions { cluster, topology, seed } = options;
+        let Protocol::Vr = cluster.protocol;
+        let config = SimulationConfig {
+            fence_incarnations: cluster.fence_incarnations,
+            ..SimulationConfig::new(*seed, *topology)
+        };
+        let replicas: Vec<ReplicaId> = topology.replica_ids().collect();
+        let (seed, patience) = (*seed, cluster.timeouts);
+        let group = replicas.clone();
+        let replica = move |me: ReplicaId, incarnation: Incarnation| {
+            let config = VrConfig {
+                me,
+                replicas: group.clone(),
+                timeouts: timeouts::vr(&patience),
+                seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
+            };
+            VrReplica::new(config, RegisterService)
+        };
+        let client =
+            move |id: ClientId| VrClient::new(id, replicas.clone(), timeouts::vr_client(&patience));
+        Self { simulation: Simulation::new(config, replica, client) }
+    }
+
+    /// From now on `sink` is told of everything.
+    pub fn set_trace_sink(&mut self, sink: Box<dyn TraceSink>) {
+        self.simulation.set_trace_sink(sink);
+    }
+
+    /// What the simulation counted so far.
+    pub fn statistics(&self) -> viewstorm_simulator::Statistics {
+        self.simulation.statistics()
+    }
+}
+
+impl World for SimulatedWorld {
+    fn now(&self) -> Timestamp {
+        self.simulation.now()
+    }
+
+    fn enact(&mut self, action: &Action) -> Result<(), WorldError> {
+        self.simulation.enact(action);
+        Ok(())
+    }
+
+    fn invoke(&mut self, client: ClientId, operation: Bytes) {
+        self.simulation.invoke(client, operation);
+    }
+
+    fn retire(&mut self, client: ClientId) {
+        self.simulation.retire(client);
+    }
+
+    fn next(&mut self, until: Timestamp) -> Result<Option<Occurrence>, WorldError> {
+        use viewstorm_simulator::Occurrence as Simulated;
+        Ok(self.simulation.next(until).map(|occurrence| match occurrence {
+            Simulated::Completed { client, time, completion } => {
+                Occurrence::Completed { client, time, completion }
+            }
+            Simulated::Observed(observation) => Occurrence::Observed(observation),
+            Simulated::Violation(violation) => Occurrence::Broken(broken(&violation)),
+        }))
+    }
+
+    fn stop(&mut self) -> Result<WorldFacts, WorldError> {
+        Ok(WorldFacts {
+            trace_hash: Some(self.simulation.trace_hash()),
+            theorems: Theorem::ALL.iter().map(ToString::to_string).collect(),
+            events: self.simulation.statistics().events,
+        })
+    }
+}
+
+fn broken(violation: &InvariantViolation) -> BrokenTheorem {
+    BrokenTheorem {
+        theorem: violation.theorem.to_string(),
+        time: violation.time,
+        evidence: violation.to_string(),
+    }
+}

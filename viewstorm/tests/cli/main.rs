@@ -1,0 +1,8 @@
+//! The command line as a user meets it: the binary is run, and what it leaves is looked at.
+
+mod errors;
+mod history;
+mod lifetimes;
+mod processes;
+mod simulated;
+mod support;

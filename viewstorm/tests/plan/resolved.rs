@@ -1,0 +1,159 @@
+//! What is written reads back as the same plan.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use viewstorm::plan::{
+    Arrival, Bounds, Check, Cluster, Durability, Expect, Mix, Model, Network, Nodes, Plan,
+    Protocol, Run, SeedQuantifier, Timeouts, Timing, Workload, WorkloadKind, World, WorldKind,
+};
+use viewstorm_checker::Validity;
+use viewstorm_history::Seed;
+
+fn duration(nanos: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+    nanos.prop_map(Duration::from_nanos)
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let network = prop::sample::select(vec![
+        Network::Reliable,
+        Network::FairLoss,
+        Network::Arbitrary,
+    ]);
+    let nodes = prop::sample::select(vec![
+        Nodes::CrashStop,
+        Nodes::CrashRecovery,
+        Nodes::Byzantine,
+    ]);
+    let timing = prop::sample::select(vec![
+        Timing::Synchronous,
+        Timing::PartiallySynchronous,
+        Timing::Asynchronous,
+    ]);
+    (network, nodes, timing).prop_map(|(network, nodes, timing)| Model {
+        network,
+        nodes,
+        timing,
+    })
+}
+
+prop_compose! {
+    fn cluster()(
+        replicas in 1u16..=64,
+        base_port in prop::option::of(1024u16..60_000),
+        fence_incarnations: bool,
+        heartbeat in duration(1_000_000..1_000_000_000),
+        longer in duration(1..10_000_000_000),
+        resend in duration(1_000_000..10_000_000_000),
+    ) -> Cluster {
+        Cluster {
+            protocol: Protocol::Vr,
+            replicas,
+            durability: Durability::Wal,
+            base_port,
+            fence_incarnations,
+            timeouts: Timeouts { heartbeat, suspicion: heartbeat + longer, resend },
+        }
+    }
+}
+
+prop_compose! {
+    fn workload()(
+        endpoints in 1u16..=64,
+        more in 0u32..1000,
+        rate in prop::option::of(0.001f64..1e6),
+        keys in 1u32..1000,
+        payload in 0u32..10_000,
+        timeout in duration(1_000_000..100_000_000_000),
+        start_timeout in duration(1_000_000..100_000_000_000),
+        read in 0u32..100,
+        write in 0u32..100,
+        cas in 1u32..100,
+    ) -> Workload {
+        Workload {
+            kind: WorkloadKind::Register,
+            clients: u32::from(endpoints) + more,
+            endpoints,
+            arrival: rate.map_or(Arrival::Closed, |rate| Arrival::Open { rate }),
+            keys,
+            payload,
+            timeout,
+            start_timeout,
+            mix: Mix { read, write, cas },
+        }
+    }
+}
+
+prop_compose! {
+    fn run()(
+        warmup in duration(0..1_000_000_000),
+        rest in duration(1_000_000..1_000_000_000_000),
+        quiesce in duration(0..100_000_000_000),
+        seed: Option<u64>,
+    ) -> Run {
+        Run { warmup, duration: warmup + rest, quiesce, seed: seed.map(Seed) }
+    }
+}
+
+prop_compose! {
+    fn judged()(
+        checks in prop::sample::select(vec![
+            vec!["linearizability"],
+            vec!["durability"],
+            vec!["durability", "linearizability"],
+        ]),
+        strict_bounds: bool,
+        availability in prop::option::of(0.0f64..=1.0),
+        recovery in prop::option::of(duration(0..10_000_000_000)),
+        latency_p99 in prop::option::of(duration(0..10_000_000_000)),
+        verdict in prop::sample::select(vec![Validity::Valid, Validity::Unknown, Validity::Invalid]),
+        names_property: bool,
+        any: bool,
+    ) -> (Check, Expect) {
+        let names_property = names_property && verdict != Validity::Valid;
+        let seeds = if any { SeedQuantifier::Any } else { SeedQuantifier::Every };
+        let property = names_property.then(|| checks[0].to_owned());
+        let check = Check {
+            checks: checks.into_iter().map(str::to_owned).collect(),
+            strict_bounds,
+            bounds: Bounds { availability, recovery, latency_p99 },
+        };
+        (check, Expect { verdict, property, seeds })
+    }
+}
+
+prop_compose! {
+    fn plan()(
+        name in "[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,3}",
+        description in any::<String>(),
+        simulated: bool,
+        model in model(),
+        cluster in cluster(),
+        workload in workload(),
+        run in run(),
+        (check, expect) in judged(),
+    ) -> Plan {
+        let kind = if simulated { WorldKind::Simulated } else { WorldKind::Processes };
+        let world = World { kind };
+        Plan { name, description, world, model, cluster, workload, run, check, expect }
+    }
+}
+
+fn read_back(plan: &Plan) -> Plan {
+    let text = plan.to_toml();
+    Plan::parse("plan.toml", &text, &[]).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+}
+
+proptest! {
+    #[test]
+    fn any_plan_reads_back_as_it_is_written(plan in plan()) {
+        prop_assert_eq!(read_back(&plan), plan);
+    }
+}
+
+#[test]
+fn a_plan_that_only_has_a_name_is_complete() {
+    let plan = Plan::parse("x.toml", "name = \"x\"", &[]).unwrap();
+    assert_eq!(read_back(&plan), plan);
+    insta::assert_snapshot!("defaults", plan.to_toml());
+}
