@@ -4,11 +4,35 @@
 //! actions (processes and relays, or the simulator). Only `inject` touches real processes and sockets.
 
 mod action;
+mod confirm;
+mod count;
+mod course;
+mod fault;
+mod grip;
+mod hits;
 #[cfg(feature = "inject")]
 pub mod inject;
+mod known;
+mod ledger;
 mod link;
+mod measure;
+mod nemesis;
+mod options;
+mod probe;
+mod process;
+mod shape;
+mod silence;
 mod tap;
+mod target;
+mod timeline;
 
 pub use action::{Action, Observation, ProbeId, ProcessState};
+pub use fault::{Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partition};
+pub use ledger::{Ledger, LedgerEntry, LedgerTotals};
 pub use link::{Delay, Link, LinkCounters, LinkRule, Topology};
+pub use nemesis::Nemesis;
+pub use options::NemesisOptions;
+pub use shape::{ClientSides, Shape, Way};
 pub use tap::{Flow, Numbers, PROBE_KIND, RuleTap, TapAct, TapRule};
+pub use target::Target;
+pub use timeline::{Declaration, MAX_FAULTS, ScheduledFault, Timeline, When};

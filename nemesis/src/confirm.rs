@@ -1,0 +1,251 @@
+//! Which evidence shows that a fault took effect, and which that it is gone (DESIGN 5.3: evidence from the
+//! faulted object, not the injector's bookkeeping, by a declared deadline).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use viewstorm_history::Timestamp;
+use viewstorm_protocol::{Incarnation, NodeId, ReplicaId};
+
+use crate::count::Count;
+use crate::hits::Hits;
+use crate::known::Process;
+use crate::measure::Measure;
+use crate::probe::{Arrival, Context, Finding};
+use crate::process::{Back, Ended, State};
+use crate::silence::{Silence, Sound};
+use crate::target::list;
+use crate::{Fault, LinkEffect, Observation, PROBE_KIND, ProcessState, TapAct};
+
+/// A look for evidence.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    /// Nodes that first say themselves that they have the rules.
+    taps: BTreeSet<NodeId>,
+    /// It waits for their word.
+    is_waiting: bool,
+    look: Look,
+}
+
+#[derive(Clone, Debug)]
+enum Look {
+    Silence(Silence),
+    Sound(Sound),
+    Measure(Measure),
+    Count(Count),
+    Ended(Ended),
+    Back(Back),
+    State(State),
+    /// The nodes' own word is all the evidence.
+    Taps,
+}
+
+/// What a fault's healing has to be measured against.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Before {
+    /// The incarnations of the replicas that it ends.
+    incarnations: BTreeMap<ReplicaId, Incarnation>,
+    /// Those that were down already.
+    down: BTreeSet<ReplicaId>,
+}
+
+impl Before {
+    /// How things are before the fault is applied.
+    pub(crate) fn new(hits: &Hits, context: &Context<'_>) -> Self {
+        let known = |id: &ReplicaId| context.grip.known.get(*id);
+        let incarnation = |id: &ReplicaId| Some((*id, known(id)?.incarnation));
+        let is_down = |id: &ReplicaId| known(id).is_some_and(|it| it.process == Process::Gone);
+        Self {
+            incarnations: hits.down.iter().filter_map(incarnation).collect(),
+            down: hits.down.iter().copied().filter(is_down).collect(),
+        }
+    }
+}
+
+impl Check {
+    /// What shows that the fault took effect.
+    pub(crate) fn confirm(
+        fault: &Fault,
+        hits: &Hits,
+        before: &Before,
+        context: &Context<'_>,
+    ) -> Self {
+        let links = || hits.touched.clone();
+        let look = match fault {
+            Fault::Partition(partition) => {
+                Look::Silence(Silence::new(links(), partition.flapping, context))
+            }
+            Fault::Links(fault) => match fault.effect {
+                effect @ (LinkEffect::Delay(_) | LinkEffect::Loss(_)) => {
+                    Look::Measure(Measure::new(links(), effect, false, context))
+                }
+                effect => Look::Count(Count::new(links(), effect, false, context)),
+            },
+            Fault::Messages(_) if stops_probes(fault) => {
+                Look::Silence(Silence::new(links(), None, context))
+            }
+            Fault::Messages(_) => Look::Taps,
+            Fault::Kill(_) | Fault::Restart(_) => {
+                Look::Ended(Ended::new(hits.down.clone(), before.down.clone()))
+            }
+            Fault::Pause(_) => Look::State(State::new(
+                hits.paused.clone(),
+                ProcessState::Paused,
+                context,
+            )),
+        };
+        Self {
+            taps: hits.tap_nodes(),
+            is_waiting: false,
+            look,
+        }
+    }
+
+    /// What shows that the fault is gone.
+    pub(crate) fn heal(fault: &Fault, hits: &Hits, before: &Before, context: &Context<'_>) -> Self {
+        let links = || hits.touched.clone();
+        let look = match fault {
+            Fault::Partition(_) => Look::Sound(Sound::new(links(), context)),
+            Fault::Links(fault) => match fault.effect {
+                effect @ (LinkEffect::Delay(_) | LinkEffect::Loss(_)) => {
+                    Look::Measure(Measure::new(links(), effect, true, context))
+                }
+                effect => Look::Count(Count::new(links(), effect, true, context)),
+            },
+            Fault::Messages(_) if stops_probes(fault) => Look::Sound(Sound::new(links(), context)),
+            Fault::Messages(_) => Look::Taps,
+            Fault::Kill(_) | Fault::Restart(_) => {
+                Look::Back(Back::new(before.incarnations.clone()))
+            }
+            Fault::Pause(_) => Look::State(State::new(
+                hits.paused.clone(),
+                ProcessState::Running,
+                context,
+            )),
+        };
+        Self {
+            taps: hits.tap_nodes(),
+            is_waiting: false,
+            look,
+        }
+    }
+
+    /// Looks, and does what is needed to see more.
+    pub(crate) fn look(&mut self, context: &mut Context<'_>) -> Finding {
+        let asked = match self.wait_for_taps(context) {
+            Ok(asked) => asked,
+            Err(missing) => return Finding::Open(missing),
+        };
+        match &mut self.look {
+            Look::Silence(look) => look.look(context),
+            Look::Sound(look) => look.look(context),
+            Look::Measure(look) => look.look(context),
+            Look::Count(look) => look.look(context),
+            Look::Ended(look) => look.look(context),
+            Look::Back(look) => look.look(context),
+            Look::State(look) => look.look(context),
+            Look::Taps => Finding::Shown(format!("acknowledged at the tap of {}", list(asked))),
+        }
+    }
+
+    /// The nodes that have acknowledged their rules, or whose word is missing.
+    fn wait_for_taps(&mut self, context: &Context<'_>) -> Result<Vec<NodeId>, String> {
+        let awake = |node: &NodeId| context.grip.known.is_awake(*node);
+        let asked: Vec<NodeId> = self.taps.iter().copied().filter(awake).collect();
+        let silent = asked
+            .iter()
+            .find(|node| !context.grip.has_acknowledged(**node));
+        self.is_waiting = silent.is_some() || (asked.is_empty() && !self.taps.is_empty());
+        match silent {
+            Some(node) => Err(format!("{node} has not acknowledged its rules")),
+            None if self.is_waiting => Err("no node with a rule runs".to_owned()),
+            None => Ok(asked),
+        }
+    }
+
+    /// Takes note of what was observed. What a probe that should not have arrived shows is handed out.
+    pub(crate) fn observe(&mut self, observation: &Observation) -> Option<String> {
+        match (&mut self.look, observation) {
+            (
+                look,
+                Observation::ProbeArrived {
+                    id, sent, received, ..
+                },
+            ) => {
+                let arrival = Arrival {
+                    id: *id,
+                    sent: *sent,
+                    received: *received,
+                };
+                match look {
+                    Look::Silence(look) => return look.arrived(arrival),
+                    Look::Sound(look) => look.arrived(arrival),
+                    Look::Measure(look) => look.arrived(arrival),
+                    _ => {}
+                }
+            }
+            (Look::Count(look), Observation::Counters { link, counters }) => {
+                look.counted(*link, *counters);
+            }
+            (Look::State(look), Observation::State { replica, state }) => {
+                look.seen(*replica, *state);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// A cut that comes and goes has come or gone.
+    pub(crate) fn flip(&mut self, is_whole: bool, now: Timestamp) {
+        if let Look::Silence(look) = &mut self.look {
+            look.flip(is_whole, now);
+        }
+    }
+
+    /// Whether other faults hide what is looked for: its deadline does not run meanwhile.
+    pub(crate) fn is_obstructed(&self, context: &Context<'_>) -> bool {
+        match &self.look {
+            Look::Sound(look) => look.is_obstructed(context),
+            Look::Measure(look) => look.is_obstructed(context),
+            Look::Count(look) => look.is_obstructed(context),
+            Look::Back(look) => look.is_obstructed(context),
+            Look::State(look) => look.is_obstructed(context),
+            Look::Taps => !self
+                .taps
+                .iter()
+                .any(|node| context.grip.known.is_awake(*node)),
+            Look::Silence(_) | Look::Ended(_) => false,
+        }
+    }
+
+    /// When it next wants to look, if it does not only wait to be told.
+    pub(crate) fn next_timeout(&self) -> Option<Timestamp> {
+        match &self.look {
+            _ if self.is_waiting => None,
+            Look::Silence(look) => Some(look.next_timeout()),
+            Look::Sound(look) => Some(look.next_timeout()),
+            Look::Measure(look) => Some(look.next_timeout()),
+            Look::Count(look) => Some(look.next_timeout()),
+            Look::State(look) => Some(look.next_timeout()),
+            Look::Ended(_) | Look::Back(_) | Look::Taps => None,
+        }
+    }
+}
+
+/// Whether the rules of a message fault stop probes, so that they can be heard to do so.
+fn stops_probes(fault: &Fault) -> bool {
+    let Fault::Messages(fault) = fault else {
+        return false;
+    };
+    let is_certain = fault.share >= 1.0 && fault.skip == 0 && fault.limit.is_none();
+    let is_any = fault.kinds.is_empty() || fault.kinds.iter().any(|kind| kind == PROBE_KIND);
+    let is_unnumbered = fault.views.is_none() && fault.numbers.is_none();
+    matches!(fault.act, TapAct::Drop | TapAct::Hold) && is_certain && is_any && is_unnumbered
+}
+
+/// The flap length of a partition that comes and goes.
+pub(crate) const fn flapping(fault: &Fault) -> Option<std::time::Duration> {
+    match fault {
+        Fault::Partition(partition) => partition.flapping,
+        _ => None,
+    }
+}

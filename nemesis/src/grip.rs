@@ -1,0 +1,304 @@
+//! What the nemesis has ordered. Each fault that is applied says what it does to whom; what a link, a tap or
+//! a process gets is the sum over all of them, and only what changes is ordered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use viewstorm_history::Timestamp;
+use viewstorm_protocol::{Direction, NodeId, Passing};
+
+use crate::hits::{Hits, add_rule};
+use crate::known::{Known, Process};
+use crate::{Action, Link, LinkRule, Observation, PROBE_KIND, ProbeId, TapAct, TapRule, Topology};
+
+/// The most starts of one replica after the run's planned end.
+const MAX_FINAL_STARTS: u32 = 3;
+/// The most uncut links that are probed beside cut ones.
+const MAX_CONTROLS: usize = 8;
+/// A link that loses more than this share shows nothing by its silence.
+const MAX_LOSS: f64 = 0.9;
+
+/// What is ordered, and what is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Grip {
+    pub(crate) topology: Topology,
+    pub(crate) known: Known,
+    links: BTreeMap<Link, LinkRule>,
+    taps: BTreeMap<NodeId, Vec<TapRule>>,
+    /// How many orders for its tap a node has not acknowledged.
+    unacknowledged: BTreeMap<NodeId, u32>,
+    /// How often the rule of a link changed.
+    versions: BTreeMap<Link, u64>,
+    next_probe: u64,
+}
+
+impl Grip {
+    pub(crate) fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            known: Known::new(topology),
+            links: BTreeMap::new(),
+            taps: BTreeMap::new(),
+            unacknowledged: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            next_probe: 0,
+        }
+    }
+
+    /// Takes note of what was observed. Hands out a replica's end that was not ordered, in words.
+    pub(crate) fn observe(
+        &mut self,
+        now: Timestamp,
+        observation: &Observation,
+        actions: &mut Vec<Action>,
+    ) -> Option<String> {
+        let exit = self.known.observe(now, observation);
+        match observation {
+            Observation::Started { replica, .. } => {
+                // A new process has no rules.
+                let node = NodeId::Replica(*replica);
+                if let Some(rules) = self.taps.get(&node).cloned() {
+                    self.set_tap(node, rules, actions);
+                }
+            }
+            Observation::Exited { replica, .. } => {
+                self.unacknowledged.remove(&NodeId::Replica(*replica));
+            }
+            Observation::TapSet { node } => {
+                if let Some(count) = self.unacknowledged.get_mut(node) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+        exit.map(|(replica, how)| format!("{replica}: {how} at {now}"))
+    }
+
+    /// Orders whatever differs from what `hits` add up to. At the end of the run all that is down is started.
+    pub(crate) fn reconcile<'a>(
+        &mut self,
+        hits: impl Iterator<Item = &'a Hits> + Clone,
+        is_final: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        self.reconcile_links(hits.clone(), actions);
+        self.reconcile_taps(hits.clone(), actions);
+        self.reconcile_processes(hits, is_final, now, actions);
+    }
+
+    fn reconcile_links<'a>(
+        &mut self,
+        hits: impl Iterator<Item = &'a Hits>,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut wanted: BTreeMap<Link, LinkRule> = BTreeMap::new();
+        for (link, rule) in hits.flat_map(Hits::link_rules) {
+            add_rule(wanted.entry(*link).or_default(), rule);
+        }
+        let known: BTreeSet<Link> = self.links.keys().chain(wanted.keys()).copied().collect();
+        for link in known {
+            let rule = wanted.get(&link).cloned().unwrap_or_default();
+            if self.rule(link) != rule {
+                *self.versions.entry(link).or_default() += 1;
+                actions.push(Action::SetLink { link, rule });
+            }
+        }
+        self.links = wanted;
+    }
+
+    fn reconcile_taps<'a>(
+        &mut self,
+        hits: impl Iterator<Item = &'a Hits> + Clone,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut wanted: BTreeMap<NodeId, Vec<TapRule>> = BTreeMap::new();
+        // What is cut is cut, whatever other rules would do to it.
+        for is_cut in [true, false] {
+            for hits in hits.clone().filter(|hits| hits.is_cut == is_cut) {
+                for (node, rules) in hits.tap_rules() {
+                    wanted.entry(*node).or_default().extend_from_slice(rules);
+                }
+            }
+        }
+        let known: BTreeSet<NodeId> = self.taps.keys().chain(wanted.keys()).copied().collect();
+        for node in known {
+            let rules = wanted.remove(&node).unwrap_or_default();
+            if self.taps.get(&node).map(Vec::as_slice).unwrap_or_default() == rules {
+                continue;
+            }
+            // Empty rules stay noted: a replica that is down is told when it is back.
+            self.taps.insert(node, rules.clone());
+            self.set_tap(node, rules, actions);
+        }
+    }
+
+    fn set_tap(&mut self, node: NodeId, rules: Vec<TapRule>, actions: &mut Vec<Action>) {
+        let is_running = |replica| {
+            self.known
+                .get(replica)
+                .is_some_and(|replica| replica.process == Process::Running)
+        };
+        if node.as_replica().is_none_or(is_running) {
+            *self.unacknowledged.entry(node).or_default() += 1;
+            actions.push(Action::SetTap { node, rules });
+        }
+    }
+
+    fn reconcile_processes<'a>(
+        &mut self,
+        hits: impl Iterator<Item = &'a Hits> + Clone,
+        is_final: bool,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        for id in self.topology.replica_ids() {
+            let wants_down = hits.clone().any(|hits| hits.down.contains(&id));
+            let wants_paused = hits.clone().any(|hits| hits.paused.contains(&id));
+            let Some(replica) = self.known.get_mut(id) else {
+                continue;
+            };
+            replica.is_held_down = wants_down;
+            replica.owes_start |= wants_down;
+            match replica.process {
+                Process::Running | Process::Starting if wants_down => {
+                    replica.kill();
+                    actions.push(Action::Kill(id));
+                }
+                Process::Running if wants_paused && !replica.is_paused => {
+                    replica.pause();
+                    actions.push(Action::Pause(id));
+                }
+                Process::Running if !wants_paused && replica.is_paused => {
+                    replica.resume(now);
+                    actions.push(Action::Resume(id));
+                }
+                Process::Gone if !wants_down => {
+                    let may_start = is_final && replica.final_starts < MAX_FINAL_STARTS;
+                    if replica.owes_start || may_start {
+                        replica.final_starts += u32::from(is_final);
+                        replica.start();
+                        actions.push(Action::Start(id));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether nothing is ordered any more and every replica runs.
+    pub(crate) fn is_clean(&self) -> bool {
+        let is_up = |replica: &crate::known::Replica| {
+            replica.process == Process::Running && !replica.is_paused
+        };
+        self.links.is_empty()
+            && self.taps.values().all(Vec::is_empty)
+            && self.known.all().all(|(_, replica)| is_up(replica))
+    }
+
+    /// What happens on the link by order of all faults.
+    pub(crate) fn rule(&self, link: Link) -> LinkRule {
+        self.links.get(&link).cloned().unwrap_or_default()
+    }
+
+    /// Changes with every change of the link's rule.
+    pub(crate) fn version(&self, link: Link) -> u64 {
+        self.versions.get(&link).copied().unwrap_or_default()
+    }
+
+    /// Whether the node's tap has the rules that were last ordered, by its own word.
+    pub(crate) fn has_acknowledged(&self, node: NodeId) -> bool {
+        self.unacknowledged.get(&node).copied().unwrap_or_default() == 0
+    }
+
+    /// Whether both ends can send and receive, and have been able to since `time`.
+    pub(crate) fn were_awake_since(&self, link: Link, time: Timestamp) -> bool {
+        let was_awake = |node| {
+            self.known
+                .awake_since(node)
+                .is_some_and(|since| since <= time)
+        };
+        was_awake(link.from) && was_awake(link.to)
+    }
+
+    /// Whether both ends can send and receive and their taps are as they were ordered to be.
+    pub(crate) fn can_probe(&self, link: Link) -> bool {
+        let is_ready = |node| self.known.is_awake(node) && self.has_acknowledged(node);
+        is_ready(link.from) && is_ready(link.to)
+    }
+
+    /// Whether a probe can be expected to arrive, sooner or later.
+    pub(crate) fn passes(&self, link: Link) -> bool {
+        let rule = self.rule(link);
+        let is_open = !rule.cut && rule.loss < MAX_LOSS && rule.corrupt < MAX_LOSS;
+        is_open && self.can_probe(link) && !self.tap_rules(link).any(stops)
+    }
+
+    /// By how much the nemesis delays a probe on the link at most.
+    pub(crate) fn most_delay(&self, link: Link) -> Duration {
+        let rule = self.rule(link);
+        let on_link = rule.delay.map_or(Duration::ZERO, |delay| {
+            delay.base.saturating_add(delay.jitter)
+        });
+        let reordered = if rule.reorder > 0.0 {
+            rule.reorder_by
+        } else {
+            Duration::ZERO
+        };
+        let at_taps: Duration = self
+            .tap_rules(link)
+            .filter_map(|rule| match rule.act {
+                TapAct::Delay(delay) => Some(delay.base.saturating_add(delay.jitter)),
+                _ => None,
+            })
+            .fold(Duration::ZERO, Duration::saturating_add);
+        on_link.saturating_add(reordered).saturating_add(at_taps)
+    }
+
+    /// The rules at both ends' taps that match a probe on the link.
+    fn tap_rules(&self, link: Link) -> impl Iterator<Item = &TapRule> {
+        let at = |node: NodeId, peer: NodeId, direction: Direction| {
+            let (view, number) = (None, None);
+            let passing = Passing {
+                direction,
+                peer,
+                kind: PROBE_KIND,
+                view,
+                number,
+            };
+            let rules = self.taps.get(&node).into_iter().flatten();
+            rules.filter(move |rule| rule.matches(&passing))
+        };
+        at(link.from, link.to, Direction::Send).chain(at(link.to, link.from, Direction::Receive))
+    }
+
+    /// Links on which probes can be expected to arrive, beside those that are cut: from their senders where
+    /// there are such, for the silence of one that cannot send shows nothing.
+    pub(crate) fn controls(&self, cut: &BTreeSet<Link>) -> Vec<Link> {
+        let open = |link: &Link| !cut.contains(link) && self.passes(*link);
+        let senders: BTreeSet<NodeId> = cut.iter().map(|link| link.from).collect();
+        let from = |sender: NodeId| self.topology.links().find(|l| l.from == sender && open(l));
+        let mut controls: Vec<Link> = senders.into_iter().filter_map(from).collect();
+        controls.truncate(MAX_CONTROLS);
+        if controls.is_empty() {
+            controls.extend(self.topology.links().find(open));
+        }
+        controls
+    }
+
+    /// Sends a probe.
+    pub(crate) fn probe(&mut self, link: Link, actions: &mut Vec<Action>) -> ProbeId {
+        let id = ProbeId(self.next_probe);
+        self.next_probe += 1;
+        actions.push(Action::Probe { id, link });
+        id
+    }
+}
+
+/// Whether the rule stops everything that it matches.
+fn stops(rule: &TapRule) -> bool {
+    matches!(rule.act, TapAct::Drop | TapAct::Hold)
+        && rule.probability >= MAX_LOSS
+        && rule.limit.is_none()
+        && rule.skip == 0
+}

@@ -1,0 +1,344 @@
+//! A fault on actual nodes: what it does to which links, taps and processes, and how overlapping ones add up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use viewstorm_history::Seed;
+use viewstorm_protocol::{NodeId, ReplicaId};
+
+use crate::known::{Known, Process};
+use crate::shape::{Cut, replicas_among};
+use crate::target::{Aim, list};
+use crate::{
+    Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault,
+    Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
+};
+
+/// What a fault does to whom.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Hits {
+    /// Whom it hits, for the record.
+    pub(crate) targets: Vec<NodeId>,
+    /// The links that it touches, at whatever height.
+    pub(crate) touched: BTreeSet<Link>,
+    /// Its tap rules cut: they go before those of other faults.
+    pub(crate) is_cut: bool,
+    /// It is whole for now, as one that comes and goes is in turn.
+    pub(crate) is_lifted: bool,
+    /// The replicas that it keeps down.
+    pub(crate) down: BTreeSet<ReplicaId>,
+    /// The replicas that it keeps from running.
+    pub(crate) paused: BTreeSet<ReplicaId>,
+    links: BTreeMap<Link, LinkRule>,
+    taps: BTreeMap<NodeId, Vec<TapRule>>,
+}
+
+/// Why a fault cannot be applied as things are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// Nobody is known to be the primary: that may change.
+    NoPrimary,
+    /// There is nothing to hit.
+    Nothing(String),
+}
+
+impl Hits {
+    /// Resolves a fault's targets as things are now.
+    pub(crate) fn resolve(
+        scheduled: &ScheduledFault,
+        topology: Topology,
+        known: &Known,
+    ) -> Result<Self, Miss> {
+        let seed = scheduled.seed;
+        let targets = match scheduled.fault.target() {
+            Some(target) => aim(target, &scheduled.fault, topology, known, seed)?,
+            None => Vec::new(),
+        };
+        match &scheduled.fault {
+            Fault::Partition(partition) => Self::partition(partition, &targets, topology, seed),
+            Fault::Links(fault) => Self::on_links(fault, targets, topology),
+            Fault::Messages(fault) => {
+                let peers = match &fault.peers {
+                    Some(peers) => {
+                        let seed = seed.stream("peers");
+                        Some(aim(peers, &scheduled.fault, topology, known, seed)?)
+                    }
+                    None => None,
+                };
+                Self::on_messages(fault, targets, peers, topology, seed)
+            }
+            Fault::Kill(_) | Fault::Restart(_) => {
+                let down = replicas_among(&targets).collect();
+                Ok(Self {
+                    targets,
+                    down,
+                    ..Self::default()
+                })
+            }
+            Fault::Pause(_) => Self::on_running(targets, known),
+        }
+    }
+
+    fn partition(
+        partition: &Partition,
+        isolated: &[NodeId],
+        topology: Topology,
+        seed: Seed,
+    ) -> Result<Self, Miss> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed.stream("shape").0);
+        let sides = (partition.clients, partition.way);
+        let cut = partition.shape.cut(topology, sides, isolated, &mut random);
+        let Cut {
+            targets,
+            links: touched,
+        } = cut;
+        if touched.is_empty() {
+            return Err(Miss::Nothing(
+                "there is no link between the sides".to_owned(),
+            ));
+        }
+        let mut hits = Self {
+            targets,
+            touched,
+            is_cut: true,
+            ..Self::default()
+        };
+        match partition.layer {
+            Layer::Datagrams => {
+                let rule = LinkRule {
+                    cut: true,
+                    ..LinkRule::default()
+                };
+                hits.links = hits
+                    .touched
+                    .iter()
+                    .map(|link| (*link, rule.clone()))
+                    .collect();
+            }
+            Layer::Messages => {
+                let mut peers: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+                for link in &hits.touched {
+                    peers.entry(link.from).or_default().push(link.to);
+                }
+                let rule = |peers| TapRule {
+                    flow: Flow::Send,
+                    peers,
+                    ..TapRule::new(TapAct::Drop, seed)
+                };
+                hits.taps = peers
+                    .into_iter()
+                    .map(|(node, peers)| (node, vec![rule(peers)]))
+                    .collect();
+            }
+        }
+        Ok(hits)
+    }
+
+    fn on_links(fault: &LinkFault, targets: Vec<NodeId>, topology: Topology) -> Result<Self, Miss> {
+        let touched: BTreeSet<Link> = match &fault.links {
+            Links::Named(links) => links.iter().copied().collect(),
+            Links::Of(_, way) => {
+                let is_in = |link: &Link| *way != Way::Out && targets.contains(&link.to);
+                let is_out = |link: &Link| *way != Way::In && targets.contains(&link.from);
+                topology
+                    .links()
+                    .filter(|link| is_in(link) || is_out(link))
+                    .collect()
+            }
+        };
+        if touched.is_empty() {
+            return Err(Miss::Nothing("there is no such link".to_owned()));
+        }
+        let rule = link_rule(fault.effect);
+        let links = touched.iter().map(|link| (*link, rule.clone())).collect();
+        Ok(Self {
+            targets,
+            touched,
+            links,
+            ..Self::default()
+        })
+    }
+
+    fn on_messages(
+        fault: &MessageFault,
+        targets: Vec<NodeId>,
+        peers: Option<Vec<NodeId>>,
+        topology: Topology,
+        seed: Seed,
+    ) -> Result<Self, Miss> {
+        let rule = |node: NodeId| TapRule {
+            flow: fault.flow,
+            peers: peers.clone().unwrap_or_default(),
+            kinds: fault.kinds.clone(),
+            views: fault.views,
+            numbers: fault.numbers,
+            probability: fault.share,
+            skip: fault.skip,
+            limit: fault.limit,
+            seed: seed.stream(&node.to_string()),
+            act: fault.act,
+        };
+        let is_peer = |node: NodeId| peers.as_ref().is_none_or(|peers| peers.contains(&node));
+        let touches = |link: &Link| {
+            (fault.flow != Flow::Receive && targets.contains(&link.from) && is_peer(link.to))
+                || (fault.flow != Flow::Send && targets.contains(&link.to) && is_peer(link.from))
+        };
+        let touched: BTreeSet<Link> = topology.links().filter(touches).collect();
+        if touched.is_empty() {
+            return Err(Miss::Nothing("no message passes there".to_owned()));
+        }
+        let taps = targets
+            .iter()
+            .map(|node| (*node, vec![rule(*node)]))
+            .collect();
+        Ok(Self {
+            targets,
+            touched,
+            taps,
+            ..Self::default()
+        })
+    }
+
+    /// What does not run cannot be paused.
+    fn on_running(targets: Vec<NodeId>, known: &Known) -> Result<Self, Miss> {
+        let runs = |id: &ReplicaId| {
+            known
+                .get(*id)
+                .is_some_and(|replica| replica.process == Process::Running)
+        };
+        let paused: BTreeSet<ReplicaId> = replicas_among(&targets).filter(runs).collect();
+        if paused.is_empty() {
+            let reason = format!("{} has no running process", list(&targets));
+            return Err(Miss::Nothing(reason));
+        }
+        let targets = paused.iter().copied().map(NodeId::Replica).collect();
+        Ok(Self {
+            targets,
+            paused,
+            ..Self::default()
+        })
+    }
+
+    /// What it does to links now.
+    pub(crate) fn link_rules(&self) -> impl Iterator<Item = (&Link, &LinkRule)> {
+        self.links.iter().filter(|_| !self.is_lifted)
+    }
+
+    /// What it does at taps now.
+    pub(crate) fn tap_rules(&self) -> impl Iterator<Item = (&NodeId, &Vec<TapRule>)> {
+        self.taps.iter().filter(|_| !self.is_lifted)
+    }
+
+    /// The nodes whose taps have rules of this fault.
+    pub(crate) fn tap_nodes(&self) -> BTreeSet<NodeId> {
+        self.taps.keys().copied().collect()
+    }
+}
+
+/// The nodes that a target means now.
+fn aim(
+    target: &Target,
+    fault: &Fault,
+    topology: Topology,
+    known: &Known,
+    seed: Seed,
+) -> Result<Vec<NodeId>, Miss> {
+    let needs_process = matches!(fault, Fault::Kill(_) | Fault::Pause(_) | Fault::Restart(_));
+    let prefers = |id: ReplicaId| !needs_process || known.is_awake(NodeId::Replica(id));
+    let (replicas, primary) = (topology.replicas, known.primary());
+    let aim = Aim {
+        replicas,
+        primary,
+        prefers: &prefers,
+    };
+    // The same draws however often it is tried.
+    let mut random = ChaCha8Rng::seed_from_u64(seed.stream("target").0);
+    match target.resolve(&aim, &mut random) {
+        Some(nodes) if nodes.is_empty() => Err(Miss::Nothing(format!(
+            "{target} of {replicas} replicas is nobody"
+        ))),
+        Some(nodes) => Ok(nodes),
+        None => Err(Miss::NoPrimary),
+    }
+}
+
+fn link_rule(effect: LinkEffect) -> LinkRule {
+    let open = LinkRule::default();
+    match effect {
+        LinkEffect::Delay(delay) => LinkRule {
+            delay: Some(delay),
+            ..open
+        },
+        LinkEffect::Loss(loss) => LinkRule { loss, ..open },
+        LinkEffect::Duplicate(duplicate) => LinkRule { duplicate, ..open },
+        LinkEffect::Reorder { share, by } => LinkRule {
+            reorder: share,
+            reorder_by: by,
+            ..open
+        },
+        LinkEffect::Corrupt(corrupt) => LinkRule { corrupt, ..open },
+    }
+}
+
+/// Adds a rule to those that hold on the same link already: delays add, shares combine as independent ones.
+pub(crate) fn add_rule(sum: &mut LinkRule, rule: &LinkRule) {
+    // A zero leaves the other exactly as it is.
+    let either = |one: f64, other: f64| match (one, other) {
+        (0.0, share) | (share, 0.0) => share,
+        (one, other) => 1.0 - (1.0 - one) * (1.0 - other),
+    };
+    sum.cut |= rule.cut;
+    sum.delay = match (sum.delay, rule.delay) {
+        (Some(one), Some(other)) => Some(Delay {
+            base: one.base.saturating_add(other.base),
+            jitter: one.jitter.saturating_add(other.jitter),
+        }),
+        (one, other) => one.or(other),
+    };
+    sum.loss = either(sum.loss, rule.loss);
+    sum.duplicate = either(sum.duplicate, rule.duplicate);
+    sum.reorder = either(sum.reorder, rule.reorder);
+    sum.reorder_by = sum.reorder_by.max(rule.reorder_by);
+    sum.corrupt = either(sum.corrupt, rule.corrupt);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn overlapping_rules_add_up() {
+        let delay = |base, jitter| Delay {
+            base: Duration::from_millis(base),
+            jitter: Duration::from_millis(jitter),
+        };
+        let mut sum = LinkRule::default();
+        for effect in [
+            LinkEffect::Delay(delay(10, 1)),
+            LinkEffect::Loss(0.5),
+            LinkEffect::Delay(delay(30, 4)),
+            LinkEffect::Loss(0.5),
+            LinkEffect::Corrupt(0.25),
+        ] {
+            add_rule(&mut sum, &link_rule(effect));
+        }
+        let expected = LinkRule {
+            delay: Some(delay(40, 5)),
+            loss: 0.75,
+            corrupt: 0.25,
+            ..LinkRule::default()
+        };
+        assert_eq!(sum, expected);
+        add_rule(
+            &mut sum,
+            &LinkRule {
+                cut: true,
+                ..LinkRule::default()
+            },
+        );
+        assert!(sum.cut);
+    }
+}

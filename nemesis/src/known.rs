@@ -1,0 +1,236 @@
+//! What the nemesis knows of the replicas, from what it was told and what it ordered.
+
+use viewstorm_history::Timestamp;
+use viewstorm_protocol::{Incarnation, NodeId, ReplicaId, Status, ViewNumber};
+
+use crate::{Observation, Topology};
+
+/// All replicas.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    replicas: Vec<Replica>,
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    pub(crate) process: Process,
+    pub(crate) incarnation: Incarnation,
+    /// The nemesis has it paused.
+    pub(crate) is_paused: bool,
+    /// A fault that is applied keeps it down.
+    pub(crate) is_held_down: bool,
+    /// The nemesis ended it or kept it down, and owes it a start.
+    pub(crate) owes_start: bool,
+    /// How often it was started after the run's planned end.
+    pub(crate) final_starts: u32,
+    /// How it last ended.
+    pub(crate) last_exit: Option<String>,
+    role: Option<Role>,
+    awake_since: Option<Timestamp>,
+}
+
+/// A replica's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// It was started and has not said hello yet.
+    Starting,
+    /// It has said hello.
+    Running,
+    /// It is being killed.
+    Dying,
+    /// It has ended.
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Role {
+    status: Status,
+    view: ViewNumber,
+    primary: bool,
+}
+
+impl Known {
+    /// A world at its start: whoever makes it starts the replicas.
+    pub(crate) fn new(topology: Topology) -> Self {
+        let replica = Replica {
+            process: Process::Starting,
+            incarnation: Incarnation(0),
+            is_paused: false,
+            is_held_down: false,
+            owes_start: false,
+            final_starts: 0,
+            last_exit: None,
+            role: None,
+            awake_since: None,
+        };
+        Self {
+            replicas: vec![replica; usize::from(topology.replicas)],
+        }
+    }
+
+    /// The replica, if the topology has it.
+    pub(crate) fn get(&self, id: ReplicaId) -> Option<&Replica> {
+        self.replicas.get(usize::from(id.0))
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ReplicaId) -> Option<&mut Replica> {
+        self.replicas.get_mut(usize::from(id.0))
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ReplicaId, &Replica)> {
+        (0..).map(ReplicaId).zip(&self.replicas)
+    }
+
+    /// The primary of the highest view in normal status. None where a replica is in a higher view than all
+    /// that call themselves primary: the last of those was deposed.
+    pub(crate) fn primary(&self) -> Option<ReplicaId> {
+        let normal = |replica: &Replica| replica.role.filter(|role| role.status == Status::Normal);
+        let highest = self
+            .replicas
+            .iter()
+            .filter_map(normal)
+            .map(|role| role.view)
+            .max()?;
+        let is_it = |role: Role| role.primary && role.view == highest;
+        self.all()
+            .find(|(_, replica)| normal(replica).is_some_and(is_it))
+            .map(|(id, _)| id)
+    }
+
+    /// Since when the node has been able to send and receive; none if it is not.
+    pub(crate) fn awake_since(&self, node: NodeId) -> Option<Timestamp> {
+        match node {
+            NodeId::Client(_) => Some(Timestamp::ZERO),
+            NodeId::Replica(id) => self.get(id)?.awake_since,
+        }
+    }
+
+    /// Whether the node can send and receive.
+    pub(crate) fn is_awake(&self, node: NodeId) -> bool {
+        self.awake_since(node).is_some()
+    }
+
+    /// Takes note of what was observed. Hands out how a replica ended, if that was not ordered.
+    pub(crate) fn observe(
+        &mut self,
+        now: Timestamp,
+        observation: &Observation,
+    ) -> Option<(ReplicaId, String)> {
+        match observation {
+            Observation::Started {
+                replica,
+                incarnation,
+            } => {
+                let known = self.get_mut(*replica)?;
+                known.incarnation = (*incarnation).max(known.incarnation);
+                if known.process != Process::Dying {
+                    known.process = Process::Running;
+                    known.awake_since = (!known.is_paused).then_some(now);
+                }
+            }
+            Observation::Exited { replica, how } => {
+                let known = self.get_mut(*replica)?;
+                let was_ordered = known.process == Process::Dying;
+                known.process = Process::Gone;
+                known.is_paused = false;
+                known.role = None;
+                known.awake_since = None;
+                known.last_exit = Some(how.clone());
+                if !was_ordered {
+                    return Some((*replica, how.clone()));
+                }
+            }
+            Observation::Role {
+                replica,
+                status,
+                view,
+                primary,
+            } => {
+                let known = self.get_mut(*replica)?;
+                if known.process == Process::Running || known.process == Process::Starting {
+                    known.role = Some(Role {
+                        status: *status,
+                        view: *view,
+                        primary: *primary,
+                    });
+                }
+            }
+            Observation::State { .. }
+            | Observation::ProbeArrived { .. }
+            | Observation::TapSet { .. }
+            | Observation::Counters { .. } => {}
+        }
+        None
+    }
+}
+
+impl Replica {
+    /// It was ordered to end.
+    pub(crate) fn kill(&mut self) {
+        self.process = Process::Dying;
+        self.awake_since = None;
+        self.role = None;
+    }
+
+    /// It was ordered to start.
+    pub(crate) fn start(&mut self) {
+        self.process = Process::Starting;
+        self.owes_start = false;
+    }
+
+    /// It was ordered to stop running.
+    pub(crate) fn pause(&mut self) {
+        self.is_paused = true;
+        self.awake_since = None;
+    }
+
+    /// It was ordered to go on.
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        self.is_paused = false;
+        self.awake_since = (self.process == Process::Running).then_some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(replica: u16, view: u64, primary: bool) -> Observation {
+        let (status, view) = (Status::Normal, ViewNumber(view));
+        Observation::Role {
+            replica: ReplicaId(replica),
+            status,
+            view,
+            primary,
+        }
+    }
+
+    #[test]
+    fn the_primary_is_that_of_the_highest_view_in_normal_status() {
+        let mut known = Known::new(Topology {
+            replicas: 3,
+            clients: 1,
+        });
+        let mut observe = |observation| {
+            known.observe(Timestamp(1), &observation);
+            known.primary()
+        };
+        assert_eq!(observe(role(1, 1, false)), None);
+        assert_eq!(observe(role(0, 0, true)), None, "view 1 has begun");
+        assert_eq!(observe(role(1, 1, true)), Some(ReplicaId(1)));
+        assert_eq!(
+            observe(role(2, 2, false)),
+            None,
+            "the primary of view 1 was deposed"
+        );
+        assert_eq!(observe(role(2, 3, true)), Some(ReplicaId(2)));
+        let (replica, how) = (ReplicaId(2), "signal 9".to_owned());
+        let exited = Observation::Exited { replica, how };
+        assert_eq!(
+            observe(exited),
+            Some(ReplicaId(1)),
+            "nobody alive knows of view 3"
+        );
+    }
+}

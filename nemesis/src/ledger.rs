@@ -1,0 +1,224 @@
+//! What became of each fault: from its place in the plan to the probe that shows it gone.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use viewstorm_history::{FaultEvent, Stage, Timestamp};
+use viewstorm_protocol::NodeId;
+
+use crate::{Action, Link, ScheduledFault};
+
+/// The most unexpected exits that are kept.
+const MAX_EXITS: usize = 1_000;
+
+/// What became of the faults of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    entries: Vec<LedgerEntry>,
+    unexpected_exits: Vec<String>,
+}
+
+/// What became of a fault. A stage that was not reached has no time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerEntry {
+    /// Its number: its place in the timeline.
+    pub id: u64,
+    /// `partition`, `kill`, ...
+    pub name: &'static str,
+    /// The name that the plan gave it.
+    pub label: Option<String>,
+    /// Its parameters, in words.
+    pub description: String,
+    /// Whom it hit.
+    pub targets: Vec<NodeId>,
+    /// The directed links that it touched.
+    pub links: Vec<Link>,
+    /// When the timeline wanted it.
+    pub planned_at: Timestamp,
+    /// When it was applied.
+    pub injected_at: Option<Timestamp>,
+    /// When it was shown to have taken effect.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was taken back.
+    pub healed_at: Option<Timestamp>,
+    /// When it was shown to be gone.
+    pub healed_confirmed_at: Option<Timestamp>,
+    /// What shows that it took effect.
+    pub evidence: Option<String>,
+    /// What shows that it is gone.
+    pub healed_evidence: Option<String>,
+    /// What went wrong: not applied, not confirmed, not healed, and why.
+    pub failure: Option<String>,
+    /// The run ended before its time came.
+    pub not_reached: bool,
+}
+
+/// How many faults came and went as planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerTotals {
+    /// In the timeline.
+    pub planned: u64,
+    /// Applied.
+    pub applied: u64,
+    /// Shown to have taken effect.
+    pub confirmed: u64,
+    /// Shown to be gone.
+    pub healed: u64,
+    /// Something went wrong with them.
+    pub failed: u64,
+    /// The run ended before their time came.
+    pub not_reached: u64,
+}
+
+/// What could not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Inject,
+    Confirm,
+    Heal,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inject => "not applied",
+            Self::Confirm => "not confirmed",
+            Self::Heal => "not healed",
+        })
+    }
+}
+
+impl Ledger {
+    /// Every fault, in the order of the timeline.
+    pub fn entries(&self) -> &[LedgerEntry] {
+        &self.entries
+    }
+
+    /// Replicas that ended without the nemesis' doing: `r1: exit code 101 at 3.200s`.
+    pub fn unexpected_exits(&self) -> &[String] {
+        &self.unexpected_exits
+    }
+
+    /// The faults that are applied now, by name.
+    pub fn active(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let is_active =
+            |entry: &&LedgerEntry| entry.injected_at.is_some() && entry.healed_at.is_none();
+        self.entries
+            .iter()
+            .filter(is_active)
+            .map(|entry| entry.name)
+    }
+
+    /// The sums.
+    pub fn totals(&self) -> LedgerTotals {
+        let count = |is: &dyn Fn(&LedgerEntry) -> bool| {
+            self.entries.iter().filter(|entry| is(entry)).count() as u64
+        };
+        LedgerTotals {
+            planned: self.entries.len() as u64,
+            applied: count(&|entry| entry.injected_at.is_some()),
+            confirmed: count(&|entry| entry.confirmed_at.is_some()),
+            healed: count(&|entry| entry.healed_confirmed_at.is_some()),
+            failed: count(&|entry| entry.failure.is_some()),
+            not_reached: count(&|entry| entry.not_reached),
+        }
+    }
+
+    pub(crate) fn plan(&mut self, fault: &ScheduledFault, start: Timestamp) {
+        self.entries.push(LedgerEntry {
+            id: self.entries.len() as u64,
+            name: fault.fault.name(),
+            label: fault.name.clone(),
+            description: fault.fault.to_string(),
+            targets: Vec::new(),
+            links: Vec::new(),
+            planned_at: start + fault.at,
+            injected_at: None,
+            confirmed_at: None,
+            healed_at: None,
+            healed_confirmed_at: None,
+            evidence: None,
+            healed_evidence: None,
+            failure: None,
+            not_reached: false,
+        });
+    }
+
+    pub(crate) fn entry(&mut self, fault: usize) -> &mut LedgerEntry {
+        &mut self.entries[fault]
+    }
+
+    pub(crate) fn exited(&mut self, exit: String) {
+        if self.unexpected_exits.len() < MAX_EXITS {
+            self.unexpected_exits.push(exit);
+        }
+    }
+}
+
+/// Each changes the entry and writes the same to the history.
+impl LedgerEntry {
+    pub(crate) fn planned(&self, length: Option<Duration>, now: Timestamp) -> Action {
+        let mut value = Map::new();
+        if let Some(label) = &self.label {
+            value.insert("name".to_owned(), json!(label));
+        }
+        value.insert("description".to_owned(), json!(self.description));
+        value.insert("at".to_owned(), json!(self.planned_at));
+        if let Some(length) = length {
+            value.insert("for".to_owned(), json!(Timestamp::from(length)));
+        }
+        self.record(now, Stage::Plan, Value::Object(value))
+    }
+
+    pub(crate) fn injected(
+        &mut self,
+        targets: Vec<NodeId>,
+        links: Vec<Link>,
+        now: Timestamp,
+    ) -> Action {
+        let value = json!({ "targets": targets, "links": links });
+        (self.targets, self.links, self.injected_at) = (targets, links, Some(now));
+        self.record(now, Stage::Inject, value)
+    }
+
+    pub(crate) fn confirmed(&mut self, evidence: String, now: Timestamp) -> Action {
+        self.confirmed_at = Some(now);
+        let value = json!({ "evidence": evidence });
+        self.evidence = Some(evidence);
+        self.record(now, Stage::Confirm, value)
+    }
+
+    pub(crate) fn healed(&mut self, now: Timestamp) -> Action {
+        self.healed_at = Some(now);
+        self.record(now, Stage::Heal, Value::Null)
+    }
+
+    pub(crate) fn healed_confirmed(&mut self, evidence: String, now: Timestamp) -> Action {
+        self.healed_confirmed_at = Some(now);
+        let value = json!({ "evidence": evidence });
+        self.healed_evidence = Some(evidence);
+        self.record(now, Stage::Healed, value)
+    }
+
+    pub(crate) fn failed(&mut self, step: Step, reason: &str, now: Timestamp) -> Action {
+        let failure = format!("{step}: {reason}");
+        self.failure = Some(match self.failure.take() {
+            Some(earlier) => format!("{earlier}; {failure}"),
+            None => failure.clone(),
+        });
+        self.record(now, Stage::Failed, json!({ "failure": failure }))
+    }
+
+    fn record(&self, time: Timestamp, stage: Stage, value: Value) -> Action {
+        Action::Record(FaultEvent {
+            index: None,
+            time,
+            fault: self.id,
+            f: self.name.to_owned(),
+            stage,
+            value,
+            extra: Map::new(),
+        })
+    }
+}

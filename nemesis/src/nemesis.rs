@@ -1,0 +1,162 @@
+//! The nemesis itself: all faults of a run on their courses, and what they add up to.
+//!
+//! It decides and a world enacts: the caller steps it with what was observed and whenever something is due,
+//! and does what it asks for, in order. The same calls give the same actions.
+
+use std::fmt;
+
+use viewstorm_history::{Seed, Timestamp};
+
+use crate::course::{Course, Next};
+use crate::grip::Grip;
+use crate::probe::Context;
+use crate::{Action, Ledger, NemesisOptions, Observation, Timeline, Topology};
+
+/// Decides which fault hits whom and when, confirms it, heals it, confirms that.
+pub struct Nemesis {
+    options: NemesisOptions,
+    start: Timestamp,
+    courses: Vec<Course>,
+    grip: Grip,
+    ledger: Ledger,
+    has_begun: bool,
+    is_final: bool,
+}
+
+impl Nemesis {
+    /// A nemesis whose timeline's times count from `start`. The timeline's faults carry their own random
+    /// streams: `seed` is that of the run, for what is not a fault's.
+    pub fn new(
+        topology: Topology,
+        timeline: Timeline,
+        start: Timestamp,
+        _seed: Seed,
+        options: NemesisOptions,
+    ) -> Self {
+        let mut ledger = Ledger::default();
+        for fault in timeline.faults() {
+            ledger.plan(fault, start);
+        }
+        let course = |fault: &crate::ScheduledFault| Course::new(fault.clone(), start);
+        Self {
+            options,
+            start,
+            courses: timeline.faults().iter().map(course).collect(),
+            grip: Grip::new(topology),
+            ledger,
+            has_begun: false,
+            is_final: false,
+        }
+    }
+
+    /// Takes note of an observation, if there is one, and does what is due at `now`. Everything it wants done
+    /// goes into `actions`, in order.
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        observation: Option<Observation>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.begin(actions);
+        if let Some(observation) = observation {
+            self.observe(now, &observation, actions);
+        }
+        self.advance(now, actions);
+    }
+
+    /// Ends all faults now, and those whose time has not come never come. From now on every replica is kept
+    /// running.
+    pub fn heal_all(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.begin(actions);
+        self.is_final = true;
+        for index in 0..self.courses.len() {
+            let (course, entry, mut context) = self.apart(index, now, actions);
+            course.end(entry, &mut context);
+        }
+        self.reconcile(now, actions);
+        self.advance(now, actions);
+    }
+
+    /// Whether all is over: nothing is ordered any more, every fault was shown to be gone or was recorded as
+    /// failed, and every replica runs.
+    pub fn is_quiet(&self) -> bool {
+        self.is_final && self.courses.iter().all(Course::is_over) && self.grip.is_clean()
+    }
+
+    /// When it next wants to be stepped, if it does not only wait for observations.
+    pub fn next_timeout(&self) -> Option<Timestamp> {
+        if !self.has_begun {
+            return Some(self.start);
+        }
+        self.courses.iter().filter_map(Course::next_timeout).min()
+    }
+
+    /// What became of each fault so far.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The history begins with everything that is planned.
+    fn begin(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        for (course, entry) in self.courses.iter().zip(self.ledger.entries()) {
+            actions.push(entry.planned(course.length(), self.start));
+        }
+    }
+
+    fn observe(&mut self, now: Timestamp, observation: &Observation, actions: &mut Vec<Action>) {
+        if let Some(exit) = self.grip.observe(now, observation, actions) {
+            self.ledger.exited(exit);
+        }
+        for index in 0..self.courses.len() {
+            let (course, entry, mut context) = self.apart(index, now, actions);
+            course.observe(observation, entry, &mut context);
+        }
+        self.reconcile(now, actions);
+    }
+
+    /// Every fault goes on as far as it can. What one changes is ordered before it or another goes on.
+    fn advance(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        for index in 0..self.courses.len() {
+            loop {
+                let (course, entry, mut context) = self.apart(index, now, actions);
+                match course.step(entry, &mut context) {
+                    Next::Changed => self.reconcile(now, actions),
+                    Next::Wait => break,
+                }
+            }
+        }
+    }
+
+    fn reconcile(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let hits = self.courses.iter().filter_map(Course::hits);
+        self.grip.reconcile(hits, self.is_final, now, actions);
+    }
+
+    /// A fault's course, its place in the ledger, and all else, borrowed apart.
+    fn apart<'a>(
+        &'a mut self,
+        index: usize,
+        now: Timestamp,
+        actions: &'a mut Vec<Action>,
+    ) -> (&'a mut Course, &'a mut crate::LedgerEntry, Context<'a>) {
+        let (grip, options) = (&mut self.grip, &self.options);
+        let context = Context {
+            now,
+            grip,
+            options,
+            actions,
+        };
+        (&mut self.courses[index], self.ledger.entry(index), context)
+    }
+}
+
+impl fmt::Debug for Nemesis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nemesis")
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
