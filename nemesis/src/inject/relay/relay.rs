@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -167,13 +168,10 @@ impl Relay {
 
     /// Why the relay carries nothing any more, if so.
     pub fn failure(&self) -> Option<String> {
-        let told = self
-            .failure
+        self.failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let ended = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
-        told.or_else(|| ended.then(|| "the relay's thread panicked".to_owned()))
+            .clone()
     }
 
     /// The smallest send or receive buffer that one of its sockets got. 4 MiB were asked for; the kernel
@@ -205,7 +203,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         let asked = self.stop.ask();
         if let (Ok(()), Some(thread)) = (asked, self.thread.take()) {
-            // A panic has been reported as the relay's failure.
+            // It catches its panics, and reports them as the relay's failure.
             drop(thread.join());
         }
     }
@@ -240,7 +238,10 @@ fn spawn(
     std::thread::Builder::new()
         .name("relay".to_owned())
         .spawn(move || {
-            if let Err(reason) = serve() {
+            // What a panic left behind is only read from now on.
+            let outcome = catch_unwind(AssertUnwindSafe(serve));
+            let outcome = outcome.unwrap_or_else(|_| Err("the relay's thread panicked".to_owned()));
+            if let Err(reason) = outcome {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
             }
         })
