@@ -4,11 +4,23 @@
 //! come from the checker, figures from the runner, and the history is drawn as it was recorded. Any past run
 //! can be reported again offline, and the same input gives the same bytes.
 
+mod chart;
+mod distribution;
+mod html;
+mod junit;
 mod ledger;
+mod markdown;
 mod measures;
+mod operations;
 mod results;
 mod run;
+#[cfg(test)]
+mod sample;
+mod series;
+mod summary;
 mod terminal;
+mod text;
+mod units;
 mod write;
 
 pub use ledger::{FaultRecord, FaultRecovery, FaultTotals, Outage, Recovery, ViewChange};
@@ -18,4 +30,4 @@ pub use results::{
 };
 pub use run::{HISTORY_FILE, OpenError, RESULTS_FILE, Run};
 pub use terminal::closing_lines;
-pub use write::{WriteError, write_all};
+pub use write::{HTML_FILE, JUNIT_FILE, SUMMARY_FILE, WriteError, write_all};

@@ -1,0 +1,15 @@
+//! `report.html`: one file that opens offline. What it shows it carries in itself.
+
+mod banner;
+mod contradiction;
+mod facts;
+mod faults;
+mod frame;
+mod ledger;
+mod page;
+mod parts;
+mod percentiles;
+mod tables;
+mod time;
+
+pub(crate) use page::page;
