@@ -1,7 +1,9 @@
-//! Writes two made-up runs and their reports: `cargo run -p viewstorm-report --example demo -- DIR`.
+//! Writes two made-up runs and their reports: `cargo run -p viewstorm-report --example demo --
+//! DIR`.
 //!
-//! They look like real ones and show every part of the report: thirty seconds, a thousand operations a second,
-//! eight faults; once valid, and once with a stale read and a fault that could not be confirmed.
+//! They look like real ones and show every part of the report: thirty seconds, a thousand
+//! operations a second, eight faults; once valid, and once with a stale read and a fault that could
+//! not be confirmed.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,13 +1,14 @@
 //! `junit.xml`: a run as a test suite, for the pages that CI systems make of such files.
 //!
-//! One case for each check, one for the confirmation of the faults, one for each bound and one for the
-//! reservations. How they end follows the run's exit code, so that a page and a job never disagree:
+//! One case for each check, one for the confirmation of the faults, one for each bound and one for
+//! the reservations. How they end follows the run's exit code, so that a page and a job never
+//! disagree:
 //!
 //! - what is invalid is a *failure*, with the explanation;
-//! - what is unknown is an *error*, not *skipped*: CI pages show a skipped case as harmless, and a run that
-//!   proves nothing is not;
-//! - in a run that ended as its plan expects nothing fails: an expected violation is a success that tells its
-//!   story in the output, and what else was found is *skipped* with a message;
+//! - what is unknown is an *error*, not *skipped*: CI pages show a skipped case as harmless, and a
+//!   run that proves nothing is not;
+//! - in a run that ended as its plan expects nothing fails: an expected violation is a success that
+//!   tells its story in the output, and what else was found is *skipped* with a message;
 //! - a missed bound that is not judged is *skipped* with a message.
 
 use std::time::Duration;

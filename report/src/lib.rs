@@ -1,8 +1,8 @@
 //! A run folder in; results.json, summary.md, junit.xml and report.html out.
 //!
-//! This crate reads files and writes files. It runs nothing, judges nothing and knows no protocol: verdicts
-//! come from the checker, figures from the runner, and the history is drawn as it was recorded. Any past run
-//! can be reported again offline, and the same input gives the same bytes.
+//! This crate reads files and writes files. It runs nothing, judges nothing and knows no protocol:
+//! verdicts come from the checker, figures from the runner, and the history is drawn as it was
+//! recorded. Any past run can be reported again offline, and the same input gives the same bytes.
 
 mod chart;
 mod distribution;

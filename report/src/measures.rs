@@ -19,7 +19,8 @@ pub struct Counts {
     pub not_started: u64,
 }
 
-/// A latency distribution: from the intended start (open loop) or the invoke (closed loop) to the ok.
+/// A latency distribution: from the intended start (open loop) or the invoke (closed loop) to the
+/// ok.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Of how many operations. With none, the other figures are zero and mean nothing.

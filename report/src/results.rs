@@ -1,7 +1,8 @@
 //! `results.json`: everything a run came to, in one file that other tools can read.
 //!
-//! The types are plain. Units stand in the names; times are nanoseconds on the run's one clock, as in the
-//! history. A field that is added later has a default; a change of meaning raises [`SCHEMA_VERSION`].
+//! The types are plain. Units stand in the names; times are nanoseconds on the run's one clock, as
+//! in the history. A field that is added later has a default; a change of meaning raises
+//! [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -189,7 +190,8 @@ pub enum ReadResultsError {
 }
 
 impl Results {
-    /// Reads a `results.json`. The version is looked at first: a file of another one may be anything.
+    /// Reads a `results.json`. The version is looked at first: a file of another one may be
+    /// anything.
     pub fn read(path: &Path) -> Result<Self, ReadResultsError> {
         #[derive(Deserialize)]
         struct Probe {

@@ -16,8 +16,9 @@ pub(crate) fn at(millis: u64) -> Timestamp {
     Timestamp(millis * MILLI)
 }
 
-/// A hundred operations in one second from 1 s on, one every 10 ms; two processes take turns. Every tenth
-/// write is of unknown outcome, every cas fails; nothing is acknowledged between 1.3 s and 1.4 s.
+/// A hundred operations in one second from 1 s on, one every 10 ms; two processes take turns. Every
+/// tenth write is of unknown outcome, every cas fails; nothing is acknowledged between 1.3 s and
+/// 1.4 s.
 pub(crate) fn history() -> History {
     let mut operations = Vec::new();
     for number in 0..100_u64 {

@@ -47,8 +47,8 @@ pub(crate) struct BucketLatency {
 }
 
 impl Series {
-    /// The figures of a run between two times. An operation counts as ended where it ended, and its latency
-    /// where it was due: a stall shows where it began.
+    /// The figures of a run between two times. An operation counts as ended where it ended, and its
+    /// latency where it was due: a stall shows where it began.
     pub(crate) fn new(operations: &[Operation<'_>], from: Timestamp, to: Timestamp) -> Self {
         let width = width_for(to.0.saturating_sub(from.0));
         let number = to.0.saturating_sub(from.0).div_ceil(width).max(1);
@@ -115,7 +115,8 @@ impl BucketLatency {
     }
 }
 
-/// The smallest of the sorted values that at least a share `q` of them does not exceed. There must be one.
+/// The smallest of the sorted values that at least a share `q` of them does not exceed. There must
+/// be one.
 pub(crate) fn quantile(sorted: &[u64], q: f64) -> u64 {
     // A share such as 1 - 0.1 is a little more than what it stands for.
     let rank = (q * sorted.len() as f64 * (1.0 - 1e-12)).ceil() as usize;

@@ -1,5 +1,5 @@
-//! The sentences that every form of the report says: the verdict, what is missing from faults, where time
-//! begins.
+//! The sentences that every form of the report says: the verdict, what is missing from faults,
+//! where time begins.
 
 use viewstorm_checker::{CheckResult, Validity, Violation};
 use viewstorm_history::Timestamp;
@@ -90,8 +90,8 @@ pub(crate) fn expectation(results: &Results) -> String {
     }
 }
 
-/// One line on a violation: its class, its key and when it is certain. Explanations tell times on the run's
-/// clock, so this does too.
+/// One line on a violation: its class, its key and when it is certain. Explanations tell times on
+/// the run's clock, so this does too.
 pub(crate) fn violation_title(violation: &Violation) -> String {
     let key = match &violation.key {
         Some(key) => format!(" on key {}", label(key)),
@@ -104,8 +104,8 @@ pub(crate) fn violation_title(violation: &Violation) -> String {
     )
 }
 
-/// What is missing from a fault, if anything is: it was not applied, not confirmed, not healed, or its heal
-/// was not seen.
+/// What is missing from a fault, if anything is: it was not applied, not confirmed, not healed, or
+/// its heal was not seen.
 pub(crate) fn shortcoming(fault: &FaultRecord) -> Option<&'static str> {
     if fault.injected_at_ns.is_none() {
         Some("not applied")

@@ -24,8 +24,8 @@ const RED: &str = "\u{1b}[1;31m";
 const GREEN: &str = "\u{1b}[1;32m";
 const YELLOW: &str = "\u{1b}[1;33m";
 
-/// The closing lines of a run: the verdict first, the path of its report last. `color` adds ANSI colours;
-/// whether they are wanted is the caller's to know.
+/// The closing lines of a run: the verdict first, the path of its report last. `color` adds ANSI
+/// colours; whether they are wanted is the caller's to know.
 pub fn closing_lines(results: &Results, report: &Path, color: bool) -> String {
     let mut lines = Lines {
         text: String::new(),

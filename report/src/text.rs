@@ -3,8 +3,8 @@
 /// What stands for a character that must not be shown.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Keeps line feeds and tabs; replaces every other control character, those that turn the direction of
-/// writing (they can make text read as what it is not), and what XML 1.0 does not allow.
+/// Keeps line feeds and tabs; replaces every other control character, those that turn the direction
+/// of writing (they can make text read as what it is not), and what XML 1.0 does not allow.
 pub(crate) fn clean(text: &str) -> String {
     let replace = |character: char| match character {
         '\n' | '\t' => character,

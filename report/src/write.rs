@@ -31,11 +31,12 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// Writes results.json, summary.md, junit.xml and report.html into the run's folder and returns their paths,
-/// the page last.
+/// Writes results.json, summary.md, junit.xml and report.html into the run's folder and returns
+/// their paths, the page last.
 ///
-/// All four are written and synced under other names before the first gets its own, so that a full disk
-/// leaves an older report as it was; results.json gets its name last, so that where it is new all are.
+/// All four are written and synced under other names before the first gets its own, so that a full
+/// disk leaves an older report as it was; results.json gets its name last, so that where it is new
+/// all are.
 pub fn write_all(
     dir: &Path,
     results: &Results,

@@ -122,7 +122,8 @@ pub(crate) fn time_ticks(from: Timestamp, to: Timestamp, origin: Timestamp) -> V
     let start = (from.0 as f64 - origin.0 as f64) / 1e9;
     let span = to.0.saturating_sub(from.0).max(1) as f64 / 1e9;
     let step = round_values(span / TIME_TICKS).1;
-    // A span that is small against its distance from the origin has no digits left to tell ticks apart.
+    // A span that is small against its distance from the origin has no digits left to tell ticks
+    // apart.
     if start + step == start {
         return Vec::new();
     }
@@ -146,7 +147,8 @@ pub(crate) fn time_ticks(from: Timestamp, to: Timestamp, origin: Timestamp) -> V
         .collect()
 }
 
-/// The nearest of 1, 2, 5, 10, 20, 50, ... that is not above a positive value, and that not below it.
+/// The nearest of 1, 2, 5, 10, 20, 50, ... that is not above a positive value, and that not below
+/// it.
 fn round_values(value: f64) -> (f64, f64) {
     let decade = 10_f64.powf(value.log10().floor());
     let candidates = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0].map(|factor| factor * decade);

@@ -32,8 +32,8 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Gives every span the first lane that is free there. When all `limit` lanes are taken, a span shares the
-    /// one that is free the soonest, and goes without its label.
+    /// Gives every span the first lane that is free there. When all `limit` lanes are taken, a span
+    /// shares the one that is free the soonest, and goes without its label.
     pub(crate) fn new(spans: &[Span], limit: usize) -> Self {
         const GAP: f64 = 0.006;
         let mut order: Vec<usize> = (0..spans.len()).collect();

@@ -31,6 +31,7 @@ pub(super) fn banner(sources: &Sources<'_>, history: &History) -> Markup {
 
 fn identity(results: &Results) -> Markup {
     let run = &results.run;
+    let exit = &results.outcome.exit;
     html! {
         ul.identity {
             li { "protocol " b { (summary::label(&run.protocol)) } }
@@ -40,7 +41,7 @@ fn identity(results: &Results) -> Markup {
             li { "seed " b { (run.seed) } }
             li { "took " b { (units::duration(run.duration_ns)) } }
             li { "started " b { (summary::label(&run.started)) } }
-            li { "exit code " b { (results.outcome.exit.code) } " (" (summary::label(&results.outcome.exit.meaning)) ")" }
+            li { "exit code " b { (exit.code) } " (" (summary::label(&exit.meaning)) ")" }
         }
     }
 }
@@ -61,7 +62,9 @@ fn reservations(results: &Results, history: &History) -> Markup {
                     @if let Some(reason) = interrupted {
                         li { "The run was interrupted: " (parts::foreign(reason)) }
                     }
-                    @for reservation in &results.reservations { li { (parts::foreign(reservation)) } }
+                    @for reservation in &results.reservations {
+                        li { (parts::foreign(reservation)) }
+                    }
                 }
             }
         }
@@ -82,6 +85,7 @@ fn tiles(sources: &Sources<'_>) -> Markup {
         units::count(counts.info),
         units::count(counts.not_started)
     );
+    let head = format!("p90 {}", figure(latency.p90_us));
     let tail = format!(
         "p99.9 {}, max {}",
         figure(latency.p99_9_us),
@@ -95,7 +99,7 @@ fn tiles(sources: &Sources<'_>) -> Markup {
         dl.tiles {
             (tile("acknowledged", &units::count(counts.ok), &rest, false))
             (tile("throughput", &units::rate(results.throughput_ops_per_s), "acknowledged", false))
-            (tile("latency p50", &figure(latency.p50_us), &format!("p90 {}", figure(latency.p90_us)), false))
+            (tile("latency p50", &figure(latency.p50_us), &head, false))
             (tile("latency p99", &figure(latency.p99_us), &tail, false))
             (tile("faults confirmed", &faults, &stages, is_short))
             (recovery_tile(results))

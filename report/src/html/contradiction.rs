@@ -114,10 +114,11 @@ fn drawing(sources: &Sources<'_>, violation: &Violation) -> Markup {
                         }
                     }
                 }
-                div.plot role="img" aria-label="The operations of the contradiction, as intervals of time" {
+                div.plot role="img" aria-label="The operations, as intervals of time" {
                     (bars(sources, &operations, place))
                     @for (row, operation) in operations.iter().enumerate() {
-                        (label(row, operation, place(operation.invoke.time), place(end(operation, to))))
+                        @let (from, to) = (place(operation.invoke.time), place(end(operation, to)));
+                        (label(row, operation, from, to))
                     }
                 }
                 (frame::x_ticks(&time_ticks(from, to, Timestamp::ZERO)))
@@ -141,7 +142,8 @@ fn sort_by_process(operations: &mut [Operation<'_>]) {
     });
 }
 
-/// The operations that a violation names, by the index of their invoke; foreign histories count lines.
+/// The operations that a violation names, by the index of their invoke; foreign histories count
+/// lines.
 fn involved<'a>(operations: &[Operation<'a>], violation: &Violation) -> Vec<Operation<'a>> {
     let named = |operation: &&Operation<'_>| {
         operation
@@ -219,7 +221,8 @@ fn bars(
         svg.stretched viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true" {
             @for (band, from, to) in bands {
                 rect.band.{ "f" (band.color) } x=(coordinate(from * 1000.0)) y="0"
-                    width=(coordinate((to - from) * 1000.0)) height="100" { title { (band.title()) } }
+                    width=(coordinate((to - from) * 1000.0)) height="100"
+                { title { (band.title()) } }
             }
             (frame::path("ok-bar", &drawn[0]))
             (frame::path("fail-bar", &drawn[1]))

@@ -22,8 +22,8 @@ pub(super) fn reproduce(results: &Results) -> Markup {
                 }
                 @if results.run.world == "processes" {
                     p.note {
-                        "In the world of processes a seed fixes the operations and the faults, not how the "
-                        "processes interleave: it narrows the run, and does not replay it."
+                        "In the world of processes a seed fixes the operations and the faults, not "
+                        "how the processes interleave: it narrows the run, and does not replay it."
                     }
                 }
             }
@@ -33,10 +33,12 @@ pub(super) fn reproduce(results: &Results) -> Markup {
 
 /// The machine, what it can do at best, and whether the harness kept up.
 pub(super) fn machine(results: &Results) -> Markup {
+    let is_unknown =
+        results.machine.is_empty() && results.floors.is_empty() && results.harness_lag.is_none();
     html! {
         section #machine {
             h2 { "Machine" }
-            @if results.machine.is_empty() && results.floors.is_empty() && results.harness_lag.is_none() {
+            @if is_unknown {
                 p.note { "Nothing was recorded of the machine." }
             }
             (lag(results))
@@ -50,7 +52,9 @@ pub(super) fn machine(results: &Results) -> Markup {
                 }
                 @if !results.floors.is_empty() {
                     div {
-                        p.note { "Floors: what this machine does at best, measured without a protocol." }
+                        p.note {
+                            "Floors: what this machine does at best, measured without a protocol."
+                        }
                         dl.facts {
                             @for (name, value) in results.floors.iter().take(MAX_FACTS) {
                                 @let (name, value) = floor(name, *value);

@@ -1,5 +1,5 @@
-//! The frame of a chart. The drawing is stretched to the width there is; what is written is not part of it, so
-//! that it stays legible on a phone.
+//! The frame of a chart. The drawing is stretched to the width there is; what is written is not
+//! part of it, so that it stays legible on a phone.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -26,12 +26,13 @@ impl Frame<'_> {
             div.frame id=(self.id) {
                 div.y aria-hidden="true" {
                     @for tick in self.y_ticks {
-                        span style=(format!("bottom:{}%", coordinate(tick.at * 100.0))) { (tick.label) }
+                        @let style = format!("bottom:{}%", coordinate(tick.at * 100.0));
+                        span style=(style) { (tick.label) }
                     }
                 }
                 div.plot tabindex="0" role="img" aria-label=(self.description) {
-                    svg.stretched.time[self.is_time] viewBox="0 0 1000 100" preserveAspectRatio="none"
-                        aria-hidden="true"
+                    svg.stretched.time[self.is_time] viewBox="0 0 1000 100"
+                        preserveAspectRatio="none" aria-hidden="true"
                     {
                         @for tick in self.y_ticks {
                             @let y = coordinate(100.0 * (1.0 - tick.at));

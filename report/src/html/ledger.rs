@@ -1,4 +1,5 @@
-//! The ledger of the faults: what was planned, what was done, what shows it, and how the system came back.
+//! The ledger of the faults: what was planned, what was done, what shows it, and how the system
+//! came back.
 
 use maud::{Markup, html};
 use viewstorm_history::Timestamp;
@@ -7,6 +8,18 @@ use super::faults::{MAX_FAULTS, fault_name};
 use super::page::Sources;
 use super::parts;
 use crate::{FaultRecord, FaultRecovery, summary, units};
+
+const COLUMNS: [&str; 9] = [
+    "#",
+    "Fault",
+    "On",
+    "Planned",
+    "Applied",
+    "Confirmed",
+    "Healed",
+    "Seen gone",
+    "Back",
+];
 
 /// How many targets are named.
 const MAX_TARGETS: usize = 8;
@@ -21,16 +34,14 @@ pub(super) fn ledger(sources: &Sources<'_>) -> Markup {
                 p.note { "The plan holds no fault." }
             } @else {
                 p.note {
-                    "Times count from the start of the load. A stage is confirmed when a probe showed it. "
-                    "Back: from the injection, and from the heal, to the next acknowledged operation."
+                    "Times count from the start of the load. A stage is confirmed when a probe "
+                    "showed it. Back: from the injection, and from the heal, to the next "
+                    "acknowledged operation."
                 }
                 div.wide {
                     table.ledger {
                         thead { tr {
-                            th scope="col" { "#" } th scope="col" { "Fault" } th scope="col" { "On" }
-                            th scope="col" { "Planned" } th scope="col" { "Applied" }
-                            th scope="col" { "Confirmed" } th scope="col" { "Healed" }
-                            th scope="col" { "Seen gone" } th scope="col" { "Back" }
+                            @for column in COLUMNS { th scope="col" { (column) } }
                         } }
                         @for fault in faults.iter().take(MAX_FAULTS) { (rows(sources, fault)) }
                     }
@@ -74,7 +85,9 @@ fn rows(sources: &Sources<'_>, fault: &FaultRecord) -> Markup {
                         @if let Some(shortcoming) = shortcoming {
                             span.chip.unknown { (shortcoming) } " "
                         }
-                        @if let Some(failure) = &fault.failure { span.failure { (parts::foreign(failure)) } " " }
+                        @if let Some(failure) = &fault.failure {
+                            span.failure { (parts::foreign(failure)) } " "
+                        }
                         @if let Some(evidence) = &fault.evidence { (parts::foreign(evidence)) }
                     }
                 }

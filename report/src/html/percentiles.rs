@@ -18,8 +18,8 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// The plots of some divisions of the operations, all with the same axes. A division into one part shows
-    /// nothing that the whole does not.
+    /// The plots of some divisions of the operations, all with the same axes. A division into one
+    /// part shows nothing that the whole does not.
     pub(super) fn all(overall: Option<Curve>, parts: [(&'static str, Vec<Curve>); 2]) -> Vec<Self> {
         let Some(overall) = overall else {
             return Vec::new();
@@ -160,7 +160,10 @@ pub(super) fn section(plots: &[Plot]) -> Markup {
             @if plots.is_empty() {
                 p.note { "No operation was acknowledged." }
             } @else {
-                p.note { "The share of acknowledged operations that took at most so long; each mark to the right is ten times as rare." }
+                p.note {
+                    "The share of acknowledged operations that took at most so long; each mark to "
+                    "the right is ten times as rare."
+                }
                 div.side-by-side {
                     @for (number, plot) in plots.iter().enumerate() { (plot.draw(number)) }
                 }

@@ -1,6 +1,7 @@
 //! Checks and bounds, and latency per phase and per kind of operation.
 
 use maud::{Markup, html};
+use viewstorm_checker::CheckResult;
 
 use super::page::Sources;
 use super::parts::{self, verdict_chip};
@@ -30,19 +31,7 @@ pub(super) fn checks(results: &Results) -> Markup {
                                 td { (verdict_chip(check.validity)) }
                                 td.number { (units::count(check.judged)) }
                                 td { (parts::foreign(&check.algorithms.join(", "))) }
-                                td.text {
-                                    @if let Some(first) = check.violations.first() {
-                                        (parts::foreign(&first.summary)) " "
-                                        @if check.violations.len() > 1 {
-                                            span.muted {
-                                                "(and "
-                                                (units::plural(check.violations.len() as u64 - 1, "more violation"))
-                                                ") "
-                                            }
-                                        }
-                                    }
-                                    @if let Some(reason) = &check.reason { (parts::foreign(reason)) }
-                                }
+                                td.text { (note(check)) }
                             }
                         }
                     }
@@ -50,6 +39,21 @@ pub(super) fn checks(results: &Results) -> Markup {
             }
             (bounds(results))
         }
+    }
+}
+
+/// What a check found, or why it found nothing.
+fn note(check: &CheckResult) -> Markup {
+    html! {
+        @if let Some((first, others)) = check.violations.split_first() {
+            (parts::foreign(&first.summary)) " "
+            @if !others.is_empty() {
+                span.muted {
+                    "(and " (units::plural(others.len() as u64, "more violation")) ") "
+                }
+            }
+        }
+        @if let Some(reason) = &check.reason { (parts::foreign(reason)) }
     }
 }
 
@@ -67,7 +71,8 @@ fn bounds(results: &Results) -> Markup {
                         tr {
                             th scope="row" { (summary::label(&bound.name)) }
                             td.number { (summary::label(&bound.limit)) }
-                            td.number { (summary::label(bound.measured.as_deref().unwrap_or(units::NONE))) }
+                            @let measured = bound.measured.as_deref().unwrap_or(units::NONE);
+                            td.number { (summary::label(measured)) }
                             td {
                                 @match (bound.met, bound.judged) {
                                     (true, _) => span.chip.valid { "met" },
@@ -86,15 +91,17 @@ fn bounds(results: &Results) -> Markup {
 /// Counts and latencies: of everything, per kind and per phase.
 pub(super) fn latency(sources: &Sources<'_>) -> Markup {
     let results = sources.results;
+    let rate = Some(results.throughput_ops_per_s);
     html! {
         section #figures {
             h2 { "Figures" }
             div.wide { table.latency {
                 (head("Operations"))
                 tbody {
-                    (row(&html! { "all" }, Some(results.throughput_ops_per_s), &results.counts, &results.latency))
+                    (row(&html! { "all" }, rate, &results.counts, &results.latency))
                     @for kind in results.kinds.iter().take(MAX_ROWS) {
-                        (row(&html! { (summary::label(&kind.f)) }, None, &kind.counts, &kind.latency))
+                        @let name = html! { (summary::label(&kind.f)) };
+                        (row(&name, None, &kind.counts, &kind.latency))
                     }
                 }
                 @if !results.phases.is_empty() {
@@ -108,14 +115,15 @@ pub(super) fn latency(sources: &Sources<'_>) -> Markup {
                                     (units::time(phase.to_ns, sources.origin))
                                 }
                             };
-                            (row(&name, Some(phase.throughput_ops_per_s), &phase.counts, &phase.latency))
+                            @let rate = Some(phase.throughput_ops_per_s);
+                            (row(&name, rate, &phase.counts, &phase.latency))
                         }
                     }
                 }
             } }
             p.note {
-                "Latency counts from when an operation was due to its ok. An operation belongs to the phase in "
-                "which it was due. Reads of the final state are not counted."
+                "Latency counts from when an operation was due to its ok. An operation belongs to the "
+                "phase in which it was due. Reads of the final state are not counted."
             }
         }
     }

@@ -13,7 +13,8 @@ use crate::{text, units};
 const MAX_LANES: usize = 8;
 /// How high a lane is, in pixels.
 const LANE_PIXELS: usize = 24;
-/// How wide a character of a label is, and the plot on a screen that is wide: for lanes without overlaps.
+/// How wide a character of a label is, and the plot on a screen that is wide: for lanes without
+/// overlaps.
 const CHARACTER_PIXELS: f64 = 7.0;
 const PLOT_PIXELS: f64 = 1000.0;
 /// How much of a fault's name stands on its bar.
@@ -31,7 +32,10 @@ pub(super) fn time(sources: &Sources<'_>) -> Markup {
             h2 { "Over time" }
             p.note {
                 "Seconds from the start of the load, in buckets of " (bucket) "."
-                span.scripted hidden { " Point at a chart to read a bucket (or use the arrow keys); drag to zoom, double-click to go back." }
+                span.scripted hidden {
+                    " Point at a chart to read a bucket (or use the arrow keys); drag to zoom, "
+                    "double-click to go back."
+                }
             }
             div.together #over-time {
                 (faults_figure(sources))
@@ -62,7 +66,8 @@ fn faults_figure(sources: &Sources<'_>) -> Markup {
                             frame::place(band.from), frame::place(band.to), place.lane * LANE_PIXELS
                         );
                         a.bar.{ "f" (band.color) } .left[place.is_label_left]
-                            href=(format!("#fault-{}", band.fault.id)) style=(style) title=(band.title())
+                            href=(format!("#fault-{}", band.fault.id)) style=(style)
+                            title=(band.title())
                         {
                             @if place.has_label {
                                 span { "#" (band.fault.id) b { " " (short_name(&band.fault.name)) } }
@@ -246,8 +251,9 @@ fn throughput_figure(sources: &Sources<'_>, x_ticks: &[Tick]) -> Markup {
             @if not_started > 0 || series.open > 0 {
                 p.note {
                     @if not_started > 0 {
-                        (units::plural(not_started, "operation")) " found no free client in time and "
-                        "never started; the history does not hold them. "
+                        (units::plural(not_started, "operation"))
+                        " found no free client in time and never started; the history does not "
+                        "hold them. "
                     }
                     @if series.open > 0 {
                         (units::plural(series.open, "operation")) " never ended."

@@ -90,7 +90,10 @@ proptest! {
     }
 
     #[test]
-    fn a_file_with_a_wrong_byte_is_read_or_refused(place in any::<prop::sample::Index>(), byte: u8) {
+    fn a_file_with_a_wrong_byte_is_read_or_refused(
+        place in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
         let mut bytes = serde_json::to_vec(&sample::invalid()).unwrap();
         let place = place.index(bytes.len());
         bytes[place] = byte;

@@ -9,9 +9,17 @@ fn what_is_missing_from_a_folder_is_named() {
     let open = || Run::open(dir.path()).unwrap_err().to_string();
     let error = Run::open(&dir.path().join("none")).unwrap_err();
     assert!(matches!(error, OpenError::NoFolder { .. }), "{error}");
-    assert!(open().ends_with("history.jsonl: missing: the folder holds no run"), "{}", open());
+    assert!(
+        open().ends_with("history.jsonl: missing: the folder holds no run"),
+        "{}",
+        open()
+    );
     fs::write(dir.path().join(HISTORY_FILE), "").unwrap();
-    assert!(open().contains("results.json: missing: the run was not judged"), "{}", open());
+    assert!(
+        open().contains("results.json: missing: the run was not judged"),
+        "{}",
+        open()
+    );
 }
 
 #[test]

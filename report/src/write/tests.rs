@@ -58,7 +58,8 @@ fn where_one_cannot_be_written_the_error_names_it_and_the_old_stay() {
         message.contains("results.json: cannot be written"),
         "{message}"
     );
-    // A folder in the place of the page: the name of results.json is given last, so the old one stays.
+    // A folder in the place of the page: the name of results.json is given last, so the old one
+    // stays.
     let page = dir.path().join(HTML_FILE);
     fs::remove_file(&page).unwrap();
     fs::create_dir(&page).unwrap();

@@ -325,7 +325,10 @@ fn a_large_run_makes_a_small_page() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn any_times_and_figures_render(times in prop::collection::vec(any::<u64>(), 8), figure in any::<f64>()) {
+    fn any_times_and_figures_render(
+        times in prop::collection::vec(any::<u64>(), 8),
+        figure in any::<f64>(),
+    ) {
         let mut results = sample::invalid();
         let mut history = sample::history();
         results.faults[0].injected_at_ns = Some(Timestamp(times[0]));
