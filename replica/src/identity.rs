@@ -44,6 +44,31 @@ pub enum IdentityError {
         /// What went wrong.
         source: rcgen::Error,
     },
+    /// A part of the credentials is no PEM.
+    #[error("{field} is not PEM: {source}")]
+    Pem {
+        /// Which part.
+        field: &'static str,
+        /// What is wrong with it.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The certificate is another node's.
+    #[error("the certificate of {node} names {}", named.map_or("nobody".to_owned(), |node| node.to_string()))]
+    Stranger {
+        /// Whose it should be.
+        node: NodeId,
+        /// Whose it is.
+        named: Option<NodeId>,
+    },
+    /// The certificates do not serve for TLS.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The authority's certificate does not serve to verify peers.
+    #[error("the authority cannot verify peers: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
+    /// The cryptography provider cannot do QUIC.
+    #[error("TLS for QUIC: {0}")]
+    Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
 
 impl Authority {

@@ -8,10 +8,14 @@ mod client_host;
 mod clock;
 mod config;
 pub mod control;
+mod fence;
+mod gate;
 mod identity;
 mod node;
+mod passenger;
 pub mod storage;
 mod tap;
+mod transport;
 mod wide;
 
 pub use client_host::{
@@ -22,5 +26,5 @@ pub use config::{
     ConfigError, ProtocolKind, REPLICAS_MAX, ReplicaConfig, ServiceKind, TAP_BUFFER_DEFAULT,
 };
 pub use identity::{Authority, Credentials, IdentityError};
-pub use node::{ReplicaError, run_replica};
+pub use node::{ReplicaError, run_replica, run_replica_on};
 pub use tap::{OpenTapControl, TapControl};

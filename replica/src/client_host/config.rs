@@ -1,6 +1,6 @@
 //! What the client host is told at its start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use viewstorm_protocol::vr::VrClientTimeouts;
@@ -51,6 +51,30 @@ pub struct ClientTimeouts {
     pub vr: VrClientTimeouts,
 }
 
+impl ClientHostConfig {
+    /// Whether every endpoint is there once and knows where every replica is.
+    pub(super) fn check(&self) -> Result<(), ClientHostError> {
+        let mut seen = BTreeSet::new();
+        for endpoint in &self.endpoints {
+            let node = NodeId::Client(endpoint.endpoint);
+            if !seen.insert(node) {
+                return Err(ClientHostError::Duplicate(node));
+            }
+            let missing = self
+                .replicas
+                .iter()
+                .find(|id| !endpoint.dial.contains_key(id));
+            if let Some(&replica) = missing {
+                return Err(ClientHostError::NoRoute {
+                    endpoint: node,
+                    replica,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why the client host could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientHostError {
@@ -81,4 +105,7 @@ pub enum ClientHostError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The host's thread ended before it was ready; its last event says why.
+    #[error("the client host ended while it started")]
+    Died,
 }

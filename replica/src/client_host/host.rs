@@ -1,9 +1,22 @@
 //! The host's handle.
 
-use bytes::Bytes;
-use viewstorm_protocol::{ClientId, Completion, ReplicaId};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
-use crate::{ClientHostConfig, ClientHostError, TapControl};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use viewstorm_protocol::vr::VrClient;
+use viewstorm_protocol::{Client, ClientId, Completion, ReplicaId};
+
+use super::endpoint::{Endpoints, Inbox};
+use super::work::{Host, Order, work};
+use crate::{ClientHostConfig, ClientHostError, ProtocolKind, TapControl};
+
+/// How many orders wait for the host's thread; whoever gives more waits.
+const ORDERS_MAX: usize = 1 << 14;
 
 /// Something that happened in the client host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,31 +55,149 @@ pub enum ClientEvent {
     },
 }
 
-/// Client sessions on their endpoints, on a thread of their own. Dropping it ends the thread and waits for it.
+/// Client sessions on their endpoints, on a thread of their own. Dropping it closes all connections, ends the
+/// thread and waits for it.
 #[derive(Debug)]
-pub struct ClientHost {}
+pub struct ClientHost {
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    addresses: BTreeMap<u16, SocketAddr>,
+}
 
 impl ClientHost {
     /// Starts the host. `tap` makes the tap of each endpoint; `events` is called on the host's thread, in the
     /// order in which things happen, and must not block.
     pub fn start(
-        _config: ClientHostConfig,
-        _tap: impl Fn(u16) -> Box<dyn TapControl> + Send + 'static,
-        _events: impl FnMut(ClientEvent) + Send + 'static,
+        config: ClientHostConfig,
+        tap: impl Fn(u16) -> Box<dyn TapControl> + Send + 'static,
+        mut events: impl FnMut(ClientEvent) + Send + 'static,
     ) -> Result<Self, ClientHostError> {
-        Ok(Self {})
+        config.check()?;
+        let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+        let (started, result) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("clients".to_owned())
+            .spawn(move || {
+                let run = || run(&config, &tap, receiver, &mut events, &started);
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                    let reason = format!("a bug: {}", panic_message(&*panic));
+                    events(ClientEvent::Failed { reason });
+                }
+            });
+        let failed = |source| ClientHostError::System {
+            what: "a thread".to_owned(),
+            source,
+        };
+        let thread = thread.map_err(failed)?;
+        let addresses = result.recv().map_err(|_| ClientHostError::Died)??;
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+            addresses,
+        })
+    }
+
+    /// Where each endpoint's socket is bound.
+    pub const fn addresses(&self) -> &BTreeMap<u16, SocketAddr> {
+        &self.addresses
     }
 
     /// Starts an operation in a session. A session is opened by its first operation and has one outstanding
     /// at a time.
-    pub fn invoke(&self, _client: ClientId, _operation: Bytes) {}
+    pub fn invoke(&self, client: ClientId, operation: Bytes) {
+        self.order(Order::Invoke(client, operation));
+    }
 
     /// Ends a session, whatever it waits for.
-    pub fn retire(&self, _client: ClientId) {}
+    pub fn retire(&self, client: ClientId) {
+        self.order(Order::Retire(client));
+    }
 
     /// From now on these are all the rules of the endpoint's tap. Answered by [`ClientEvent::TapSet`].
-    pub fn set_tap(&self, _endpoint: u16, _rules: &serde_json::Value) {}
+    pub fn set_tap(&self, endpoint: u16, rules: &serde_json::Value) {
+        self.order(Order::SetTap(endpoint, rules.clone()));
+    }
 
     /// Sends a probe from the endpoint to a replica.
-    pub fn probe(&self, _endpoint: u16, _id: u64, _to: ReplicaId) {}
+    pub fn probe(&self, endpoint: u16, id: u64, to: ReplicaId) {
+        self.order(Order::Probe { endpoint, id, to });
+    }
+
+    /// A host that has failed said so in its last event, and takes no orders.
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            let _ = orders.blocking_send(order);
+        }
+    }
+}
+
+impl Drop for ClientHost {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // It has caught its panics.
+            let _ = thread.join();
+        }
+    }
+}
+
+type Started = SyncSender<Result<BTreeMap<u16, SocketAddr>, ClientHostError>>;
+
+/// The thread. The one place that knows which client cores there are.
+fn run(
+    config: &ClientHostConfig,
+    tap: &dyn Fn(u16) -> Box<dyn TapControl>,
+    orders: mpsc::Receiver<Order>,
+    events: &mut dyn FnMut(ClientEvent),
+    started: &Started,
+) {
+    match config.protocol {
+        ProtocolKind::Vr => {
+            let (replicas, timeouts) = (config.replicas.clone(), config.timeouts.vr);
+            let factory = move |id| VrClient::new(id, replicas.clone(), timeouts);
+            run_sessions(config, tap, orders, events, started, Box::new(factory));
+        }
+    }
+}
+
+fn run_sessions<C>(
+    config: &ClientHostConfig,
+    tap: &dyn Fn(u16) -> Box<dyn TapControl>,
+    orders: mpsc::Receiver<Order>,
+    events: &mut dyn FnMut(ClientEvent),
+    started: &Started,
+    factory: Box<dyn Fn(ClientId) -> C>,
+) where
+    C: Client,
+    C::Message: Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            let what = "an async runtime".to_owned();
+            let _ = started.send(Err(ClientHostError::System { what, source }));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let (inbox, arrivals, probes) = Inbox::new(orders);
+        match Endpoints::start(config, tap, &arrivals, &probes) {
+            Ok(endpoints) => {
+                let _ = started.send(Ok(endpoints.addresses()));
+                work(Host::new(config.clock, endpoints, factory, events), inbox).await;
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    });
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
 }

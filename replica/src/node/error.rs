@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::storage::StorageError;
 use crate::{ConfigError, IdentityError};
 
 /// Why a replica process could not start or go on.
@@ -37,7 +38,10 @@ pub enum ReplicaError {
     },
     /// Its storage could not be opened or written.
     #[error("storage: {0}")]
-    Storage(String),
+    Storage(#[from] StorageError),
+    /// Its storage stopped working: nothing may be assumed durable any more.
+    #[error("storage: {0}")]
+    StorageFailed(String),
     /// Somebody wrote nonsense on the control channel.
     #[error("control: {0}")]
     Control(String),

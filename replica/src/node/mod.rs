@@ -1,7 +1,12 @@
-//! A replica process.
+//! A replica process: the drive loop around a core.
 
+mod channel_end;
+mod drive;
 mod error;
+mod outward;
 mod run;
+mod trace_file;
+mod turn;
 
 pub use error::ReplicaError;
-pub use run::run_replica;
+pub use run::{run_replica, run_replica_on};

@@ -1,0 +1,214 @@
+//! One turn of the drive loop: what is ready goes in, the core steps, what it wants done is carried out.
+//!
+//! ```text
+//!   messages -> fence -> tap -> +------+ -> Persist -> storage
+//!   persisted ----------------> | core | -> Note ----> trace, reports
+//!   timeout ------------------> +------+ -> Send ----> outbox -> (trace written) -> tap -> transport
+//! ```
+
+use viewstorm_protocol::{
+    Effect, Effects, Envelope, Event, Instant, MessageLabel, NodeId, Outbox, Protocol, RecordId,
+    Recovered, TraceEvent,
+};
+
+use super::ReplicaError;
+use super::outward::Outward;
+use crate::control::{Command, Report};
+use crate::fence::Fence;
+use crate::gate::Gate;
+use crate::passenger::{Parcel, Passenger};
+use crate::storage::StorageWriter;
+use crate::transport::{Arrival, Probe, ProbeArrival, Transport};
+
+/// A replica's core and all that its process does for it.
+pub(super) struct Node<P: Protocol> {
+    pub(super) core: P,
+    pub(super) effects: Effects<P::Message, P::Record>,
+    pub(super) outbox: Outbox<P::Message>,
+    pub(super) outward: Outward<P::Message>,
+    pub(super) gate: Gate<Passenger<P::Message>>,
+    pub(super) fence: Fence,
+    pub(super) storage: StorageWriter<P::Record>,
+    pub(super) transport: Transport<P::Message>,
+}
+
+impl<P> Node<P>
+where
+    P: Protocol,
+    P::Message: Send + 'static,
+{
+    /// The first event of the incarnation.
+    pub(super) fn start(&mut self, recovered: Recovered<P::Record>) {
+        self.outward.lamport.tick();
+        self.outward.record(TraceEvent::Started);
+        self.step(Event::Started(recovered));
+    }
+
+    /// A turn begins at `now`; what the tap had delayed until now goes on. Time never goes back.
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.outward.now = self.outward.now.max(now);
+        while let Some(passenger) = self.gate.take_due(self.outward.now) {
+            self.goes_on(passenger, self.outward.now);
+        }
+    }
+
+    /// Something came from a peer.
+    pub(super) fn on_arrival(&mut self, arrival: Arrival<P::Message>) {
+        match arrival {
+            Arrival::Connected {
+                peer, incarnation, ..
+            } => {
+                self.fence.passes(peer, incarnation);
+            }
+            Arrival::Message(parcel) => {
+                if self
+                    .fence
+                    .passes(parcel.from.node(), parcel.envelope.incarnation)
+                {
+                    self.meet_the_tap(Passenger::Arriving(parcel), self.outward.now);
+                }
+            }
+        }
+    }
+
+    /// A probe came from a peer.
+    pub(super) fn on_probe(&mut self, (probe, received): ProbeArrival) {
+        self.meet_the_tap(Passenger::ProbeArriving(probe), received);
+    }
+
+    /// Records are durable, up to this one.
+    pub(super) fn on_persisted(&mut self, record: RecordId) {
+        self.outward.lamport.tick();
+        self.outward.record(TraceEvent::Persisted {
+            record: record.get(),
+        });
+        for (to, message) in self.outbox.persisted(record) {
+            self.outward.send(to, message);
+        }
+        self.step(Event::Persisted(record));
+    }
+
+    /// Does what the control channel wants, but for stopping.
+    pub(super) fn on_command(&mut self, command: Command) -> Result<(), ReplicaError> {
+        let now = self.outward.now;
+        match command {
+            Command::SetTap { rules } => {
+                let released = self.gate.set_rules(now, &rules);
+                let refuse = |reason| ReplicaError::Control(format!("set-tap: {reason}"));
+                for passenger in released.map_err(refuse)? {
+                    self.goes_on(passenger, now);
+                }
+                self.outward.reports.push(Report::TapSet);
+            }
+            Command::Probe { id, to } => {
+                if !self.transport.has_route(to) {
+                    let reason = format!("probe: no address of {to} is configured");
+                    return Err(ReplicaError::Control(reason));
+                }
+                let from = NodeId::Replica(self.outward.me);
+                let probe = Probe {
+                    id,
+                    from,
+                    to,
+                    sent: now.as_nanos(),
+                };
+                self.meet_the_tap(Passenger::ProbeLeaving(probe), now);
+            }
+            Command::Stop => {}
+        }
+        Ok(())
+    }
+
+    /// Lets the core know that its timeout has passed, if it has.
+    pub(super) fn check_timeout(&mut self) {
+        if self
+            .core
+            .next_timeout()
+            .is_some_and(|at| at <= self.outward.now)
+        {
+            self.outward.lamport.tick();
+            self.step(Event::Timeout);
+        }
+    }
+
+    /// Ends the turn: its trace is written, then its messages leave. Hands out its reports.
+    pub(super) fn end_turn(&mut self) -> Result<Vec<Report>, ReplicaError> {
+        self.outward.trace.write_turn()?;
+        for parcel in std::mem::take(&mut self.outward.leaving) {
+            self.meet_the_tap(Passenger::Leaving(parcel), self.outward.now);
+        }
+        Ok(std::mem::take(&mut self.outward.reports))
+    }
+
+    /// When something is to be done though nothing arrives.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.core.next_timeout(), self.gate.next_due()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Asks the tap. `at` is when the passenger came.
+    fn meet_the_tap(&mut self, passenger: Passenger<P::Message>, at: Instant) {
+        let passing = passenger.passing();
+        if let Some(passenger) = self.gate.offer(self.outward.now, passing, passenger) {
+            self.goes_on(passenger, at);
+        }
+    }
+
+    /// It has passed the tap.
+    fn goes_on(&mut self, passenger: Passenger<P::Message>, at: Instant) {
+        match passenger {
+            Passenger::Arriving(parcel) => self.deliver(parcel),
+            Passenger::Leaving(parcel) => self.transport.send(&parcel),
+            Passenger::ProbeArriving(Probe { id, from, sent, .. }) => {
+                let received = at.as_nanos();
+                self.outward.reports.push(Report::ProbeArrived {
+                    id,
+                    from,
+                    sent,
+                    received,
+                });
+            }
+            Passenger::ProbeLeaving(probe) => {
+                if let Err(error) = self.transport.send_probe(&probe) {
+                    tracing::warn!(to = %probe.to, %error, "a probe is lost");
+                }
+            }
+        }
+    }
+
+    /// Hands the core a message, unless the tap held it until a later incarnation of its sender was met.
+    fn deliver(&mut self, Parcel { from, envelope, .. }: Parcel<P::Message>) {
+        let Envelope {
+            lamport: stamp,
+            incarnation,
+            message,
+        } = envelope;
+        if !self.fence.passes(from.node(), incarnation) {
+            return;
+        }
+        self.outward.lamport.receive(stamp);
+        let label = MessageLabel::of(&message);
+        self.outward.record(TraceEvent::Received {
+            from,
+            stamp,
+            message: label,
+        });
+        self.step(Event::Received { from, message });
+    }
+
+    /// One step of the core, and what it wants done, in its order.
+    fn step(&mut self, event: Event<P::Message, P::Record>) {
+        self.core.step(self.outward.now, event, &mut self.effects);
+        for effect in self.effects.drain() {
+            match effect {
+                Effect::Persist { id, record } => self.storage.submit(id, record),
+                Effect::Send { to, message, after } => {
+                    if let Some((to, message)) = self.outbox.offer(to, message, after) {
+                        self.outward.send(to, message);
+                    }
+                }
+                Effect::Note(event) => self.outward.note(event),
+            }
+        }
+    }
+}

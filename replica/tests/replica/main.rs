@@ -1,0 +1,4 @@
+//! Whole replicas and client hosts in one process, over real sockets and files.
+
+mod cluster;
+mod support;
