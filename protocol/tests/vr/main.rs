@@ -1,6 +1,7 @@
 //! Tests of the Viewstamped Replication core, over a cluster in memory.
 
 mod cluster;
+mod interleavings;
 mod paper;
 mod schedules;
 mod stories;
