@@ -20,7 +20,7 @@ const GROUP_BYTES_MAX: usize = 1 << 20;
 /// A replica's storage.
 #[derive(Debug)]
 pub struct Storage<R> {
-    log: Log,
+    pub(super) log: Log,
     superblock: SuperblockFile,
     /// Locked. Last, so that it is the last to be dropped.
     _lock: File,
@@ -41,6 +41,8 @@ impl<R: Record> Storage<R> {
     ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
         let lock = lock(directory)?;
         remove_unfinished(directory)?;
+        // An earlier process may have given a name and not lived to make it durable.
+        sync_directory(directory)?;
         let last = incarnation::read(directory)?;
         let first_use = last.is_none();
         let (superblock_file, superblock) = SuperblockFile::open(directory, first_use)?;

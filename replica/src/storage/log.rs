@@ -22,7 +22,7 @@ pub const SEGMENT_BYTES: u64 = 4 << 20;
 pub(super) struct Log {
     directory: PathBuf,
     segment_bytes: u64,
-    segment: Segment,
+    pub(super) segment: Segment,
     /// Where in the segment the next write goes.
     offset: u64,
     /// The last record, staged ones included.

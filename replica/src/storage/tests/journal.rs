@@ -51,3 +51,8 @@ pub(in crate::storage) fn renamed(from: &Path, to: &Path) {
 pub(in crate::storage) fn take() -> Vec<Operation> {
     JOURNAL.take()
 }
+
+/// How much was done since the last [`take`].
+pub(in crate::storage) fn len() -> usize {
+    JOURNAL.with_borrow(Vec::len)
+}
