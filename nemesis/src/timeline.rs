@@ -119,7 +119,7 @@ impl Declaration {
         }
     }
 
-    /// How many faults it makes in a run of this length.
+    /// How many faults it makes in a run of this length, at most: jitter may carry the last beyond the end.
     pub fn count(&self, duration: Duration) -> u64 {
         match self.when {
             When::At(at) => u64::from(at < duration),
@@ -146,7 +146,7 @@ impl Declaration {
         duration: Duration,
     ) -> impl Iterator<Item = ScheduledFault> + '_ {
         let seed = self.seed.unwrap_or(stream);
-        (0..self.count(duration)).map(move |index| ScheduledFault {
+        let fault = move |index| ScheduledFault {
             name: self.name.clone(),
             fault: self.fault.clone(),
             at: self.when.time(index, seed),
@@ -155,7 +155,9 @@ impl Declaration {
                 When::At(_) => seed,
                 When::Every { .. } => seed.stream(&format!("occurrence {index}")),
             },
-        })
+        };
+        // Jitter may carry the last one beyond the end.
+        (0..self.count(duration)).map(fault).filter(move |fault| fault.at < duration)
     }
 }
 
@@ -264,6 +266,18 @@ mod tests {
                 assert!(fault.at.abs_diff(middle) <= Duration::from_millis(700));
             }
         }
+    }
+
+    #[test]
+    fn jitter_carries_no_fault_beyond_the_end() {
+        let declarations = [declaration(Fault::Kill(Target::One), every(3, 2_900))];
+        let counts = (0..50).map(|seed| {
+            let timeline = Timeline::expand(&declarations, Seed(seed), RUN);
+            assert!(timeline.faults().iter().all(|fault| fault.at < RUN));
+            timeline.faults().len()
+        });
+        let counts: Vec<_> = counts.collect();
+        assert!(counts.contains(&5) && counts.contains(&6), "{counts:?}");
     }
 
     #[test]

@@ -45,10 +45,52 @@ pub(super) const WORKLOAD: &[&str] = &[
 pub(super) const MIX: &[&str] = &["read", "write", "cas"];
 /// `[run]`
 pub(super) const RUN: &[&str] = &["warmup", "duration", "quiesce", "seed"];
-/// `[[nemesis]]`, beside the fault's own.
-pub(super) const NEMESIS: &[&str] = &[
-    "fault", "name", "at", "every", "jitter", "for", "until", "count",
-];
+/// A list of keys of `[[nemesis]]`: those that every fault has, and these.
+macro_rules! fault_keys {
+    ($(#[$doc:meta])* $name:ident: $($key:literal),*) => {
+        $(#[$doc])*
+        pub(super) const $name: &[&str] = &[
+            "fault", "name", "at", "every", "jitter", "until", "count", "seed", $($key),*
+        ];
+    };
+}
+
+fault_keys!(
+    /// `[[nemesis]]`, whatever the fault.
+    NEMESIS: "for", "target", "shape", "groups", "links", "clients", "direction", "layer",
+    "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
+    "skip", "limit"
+);
+fault_keys!(
+    /// A partition.
+    PARTITION: "for", "shape", "target", "groups", "links", "clients", "direction", "layer",
+    "flapping"
+);
+fault_keys!(
+    /// A delay.
+    DELAY: "for", "delay", "delay-jitter", "target", "direction", "links"
+);
+fault_keys!(
+    /// A loss, duplication or corruption.
+    SHARE: "for", "share", "target", "direction", "links"
+);
+fault_keys!(
+    /// A reordering.
+    REORDER: "for", "share", "delay", "target", "direction", "links"
+);
+fault_keys!(
+    /// Rules for messages.
+    MESSAGES: "for", "act", "target", "direction", "peers", "kinds", "views", "numbers", "share",
+    "skip", "limit", "delay", "delay-jitter"
+);
+fault_keys!(
+    /// A kill or a pause.
+    PROCESS: "for", "target"
+);
+fault_keys!(
+    /// A restart.
+    RESTART: "target"
+);
 /// `[check]`
 pub(super) const CHECK: &[&str] = &["checks", "bounds", "strict-bounds"];
 /// `[check.bounds]`

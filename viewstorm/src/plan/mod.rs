@@ -11,6 +11,7 @@ mod duration;
 mod error;
 mod keys;
 mod model;
+mod nemesis;
 mod overrides;
 #[expect(
     clippy::module_inception,

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
+use toml::Spanned;
 use toml::de::DeTable;
-use toml::{Spanned, de::DeValue};
+use viewstorm_nemesis::Declaration;
 
 use super::check::{Check, Expect};
 use super::cluster::Cluster;
@@ -12,6 +13,7 @@ use super::document::{self, Document, Texts};
 use super::error::{PlanError, PlanErrors};
 use super::keys;
 use super::model::{Model, ReadModel};
+use super::nemesis::{self, Around};
 use super::overrides::Override;
 use super::run::{Run, World};
 use super::section::{Errors, Field, Section};
@@ -35,6 +37,9 @@ pub struct Plan {
     pub workload: Workload,
     /// How long it runs.
     pub run: Run,
+    /// Its faults.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "nemesis::serialize")]
+    pub nemesis: Vec<Declaration>,
     /// How it is judged.
     pub check: Check,
     /// What is expected of it.
@@ -95,11 +100,12 @@ impl Plan {
         let (cluster, replicas) = Cluster::read(&mut section);
         let (workload, endpoints) = Workload::read(&mut section);
         let (run, duration) = Run::read(&mut section);
+        let around = Around { replicas, endpoints, duration, model: &model };
+        let nemesis = nemesis::read(&mut section, &around, errors);
         let (check, checks_span) = Check::read(&mut section);
         let expect = Expect::read(&mut section, &check, checks_span.as_ref());
         section.finish();
         let model = model.value();
-        let _ = (replicas, endpoints, duration, DeValue::Boolean(true));
         Self {
             name,
             description,
@@ -108,6 +114,7 @@ impl Plan {
             cluster,
             workload,
             run,
+            nemesis,
             check,
             expect,
         }

@@ -100,7 +100,7 @@ impl Run {
 
 impl Section<'_, '_> {
     /// A seed: a whole number, or, where TOML's integers end, one in quotes.
-    fn seed(&mut self, key: &'static str) -> Option<Seed> {
+    pub(super) fn seed(&mut self, key: &'static str) -> Option<Seed> {
         use toml::de::DeValue;
         const EXPECTED: &str = "a whole number, 0 or more";
         let seed = self.read(key, |value| {
@@ -118,11 +118,21 @@ impl Section<'_, '_> {
     }
 }
 
-/// TOML's integers end at 2^63 - 1; a seed beyond is written in quotes.
+/// A seed as a plan writes it: TOML's integers end at 2^63 - 1; one beyond is written in quotes.
+pub(super) struct SeedText(pub(super) Seed);
+
+impl Serialize for SeedText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match i64::try_from(self.0.0) {
+            Ok(_) => serializer.serialize_u64(self.0.0),
+            Err(_) => serializer.collect_str(&self.0),
+        }
+    }
+}
+
 fn write_seed<S: serde::Serializer>(seed: &Option<Seed>, serializer: S) -> Result<S::Ok, S::Error> {
     match seed {
-        Some(seed) if i64::try_from(seed.0).is_ok() => serializer.serialize_u64(seed.0),
-        Some(seed) => serializer.collect_str(seed),
+        Some(seed) => SeedText(*seed).serialize(serializer),
         None => serializer.serialize_none(),
     }
 }

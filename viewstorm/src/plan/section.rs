@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::PlanError;
@@ -55,6 +54,15 @@ impl<T> Field<T> {
         match self {
             Self::Here(value, span) => Some((value, Some(span))),
             Self::Absent => Some((default, None)),
+            Self::Invalid => None,
+        }
+    }
+
+    /// Its value if it has one; the outer is none if it is wrong.
+    pub(super) fn known_some(self) -> Option<Option<T>> {
+        match self {
+            Self::Here(value, _) => Some(Some(value)),
+            Self::Absent => Some(None),
             Self::Invalid => None,
         }
     }
@@ -150,9 +158,9 @@ impl<'i, 'e> Section<'i, 'e> {
         }
     }
 
-    /// The keys that are left, and their values, for somebody else to read.
-    pub(super) fn rest(self) -> Spanned<DeValue<'i>> {
-        Spanned::new(self.span, DeValue::Table(self.table))
+    /// The same table, of which it is known by now that it may only hold these keys.
+    pub(super) fn with_keys(self, keys: &'static [&'static str]) -> Self {
+        Self { keys, ..self }
     }
 
     /// Notes an error for every key that is left: nobody asked for it.
@@ -167,6 +175,7 @@ impl<'i, 'e> Section<'i, 'e> {
     fn unknown(&self, key: &str, span: &Span) -> PlanError {
         let place = match self.path {
             "" => "a plan".to_owned(),
+            "nemesis" => "this fault".to_owned(),
             path => format!("[{path}]"),
         };
         let title = format!("{place} has no key `{key}`");
@@ -180,6 +189,7 @@ impl<'i, 'e> Section<'i, 'e> {
         }
         match keys::home_of(key).filter(|home| *home != self.path) {
             Some("") => error.help(format!("`{key}` belongs at the top of the plan")),
+            Some("nemesis") => error.help(format!("`{key}` belongs in [[nemesis]]")),
             Some(home) => error.help(format!("`{key}` belongs in [{home}]")),
             None => error.help(format!("its keys are {}", list(self.keys.iter().copied()))),
         }

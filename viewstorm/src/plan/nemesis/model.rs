@@ -1,0 +1,88 @@
+//! Whether a fault stays inside the declared system model.
+
+use std::time::Duration;
+
+use viewstorm_nemesis::{Fault, LinkEffect, TapAct};
+
+use crate::plan::error::PlanError;
+use crate::plan::model::{Network, Nodes, ReadModel, Timing};
+use crate::plan::section::Section;
+use crate::plan::source::Span;
+
+/// What a fault takes for granted that the model allows.
+struct Need {
+    /// Completes: this fault ...
+    does: &'static str,
+    what: Bound,
+}
+
+enum Bound {
+    Network(Network),
+    Nodes(Nodes),
+    /// No bound on delays that holds from the start.
+    Timing,
+}
+
+/// Notes an error where the fault goes beyond the model. `ends` says whether the fault has an end of its own.
+pub(super) fn check(section: &Section<'_, '_>, fault: &Fault, ends: bool, model: &ReadModel) {
+    let Need { does, what } = need(fault, ends);
+    let (key, declared, least, span): (_, String, _, &Option<Span>) = match what {
+        Bound::Network(least) => match &model.network {
+            Some((network, span)) if *network < least => {
+                ("network", network.to_string(), least.to_string(), span)
+            }
+            _ => return,
+        },
+        Bound::Nodes(least) => match &model.nodes {
+            Some((nodes, span)) if *nodes < least => {
+                ("nodes", nodes.to_string(), least.to_string(), span)
+            }
+            _ => return,
+        },
+        Bound::Timing => match &model.timing {
+            Some((timing @ Timing::Synchronous, span)) => {
+                let least = Timing::PartiallySynchronous.to_string();
+                ("timing", timing.to_string(), least, span)
+            }
+            _ => return,
+        },
+    };
+    let title = format!("this fault {does}, which the model does not allow");
+    let label = format!("needs `model.{key} = \"{least}\"` or more");
+    let error = PlanError::at(section.span(), title, label);
+    section.note(match span {
+        Some(span) => error.and(Some(span), "the model"),
+        None => error.help(format!("`model.{key}` is \"{declared}\"")),
+    });
+}
+
+/// Corruption counts as a loss: below QUIC the AEAD, and in the simulator the message checksum, turns every
+/// flipped bit into a datagram that never was. Nothing arbitrary reaches a replica.
+fn need(fault: &Fault, ends: bool) -> Need {
+    let network = |does| Need { does, what: Bound::Network(Network::FairLoss) };
+    let timing = |does| Need { does, what: Bound::Timing };
+    match fault {
+        Fault::Partition(_) => network("loses messages"),
+        Fault::Links(fault) => match fault.effect {
+            LinkEffect::Loss(_) | LinkEffect::Corrupt(_) => network("loses messages"),
+            LinkEffect::Duplicate(_) => network("duplicates messages"),
+            LinkEffect::Delay(_) | LinkEffect::Reorder { .. } => timing("delays messages"),
+        },
+        Fault::Messages(fault) => match fault.act {
+            TapAct::Drop => network("loses messages"),
+            TapAct::Duplicate(_) => network("duplicates messages"),
+            TapAct::Delay(_) | TapAct::Hold => timing("delays messages"),
+        },
+        Fault::Kill(_) if !ends => {
+            Need { does: "stops replicas", what: Bound::Nodes(Nodes::CrashStop) }
+        }
+        Fault::Kill(_) | Fault::Restart(_) => {
+            let what = Bound::Nodes(Nodes::CrashRecovery);
+            Need { does: "brings replicas back", what }
+        }
+        Fault::Pause(_) => timing("makes replicas slow"),
+    }
+}
+
+/// How long a cut that comes and goes must be cut, and whole, at least for probes to tell.
+pub(super) const LEAST_FLAPPING: Duration = Duration::from_millis(100);
