@@ -60,3 +60,6 @@ fn note(result: &mut CheckResult, text: &str) {
         None => text.to_owned(),
     });
 }
+
+#[cfg(test)]
+mod tests;

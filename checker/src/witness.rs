@@ -340,3 +340,6 @@ impl<'p> Replay<'p> {
         line
     }
 }
+
+#[cfg(test)]
+mod tests;

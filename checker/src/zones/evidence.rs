@@ -32,7 +32,12 @@ impl<'p, 'h> Evidence<'p, 'h> {
     }
 
     /// An operation saw a value that nobody can have written.
-    pub(super) fn unwritten(&self, reader: usize, value: ValueId) -> Violation {
+    pub(super) fn unwritten(
+        &self,
+        clusters: &Clusters,
+        reader: usize,
+        value: ValueId,
+    ) -> Violation {
         let mut story = Story::new();
         let aborted = &self.partition.without_effect;
         let aborted = aborted
@@ -47,12 +52,13 @@ impl<'p, 'h> Evidence<'p, 'h> {
         let writer = aborted
             .or(refused)
             .map(|it| story.name_without_effect(self.partition, it));
+        let happened = self.happened(clusters, &mut story, reader);
         let reader = self.name(&mut story, reader);
         match writer {
             Some(writer) => {
                 let argument = format!(
                     "{writer} ended as one that had no effect, and nobody else writes {text}; yet \
-                     {reader} saw it."
+                     {reader} saw it.{happened}"
                 );
                 let summary = format!(
                     "process {process} saw {key} = {text}, whose only writer had failed without effect"
@@ -60,12 +66,36 @@ impl<'p, 'h> Evidence<'p, 'h> {
                 story.end("aborted-read", summary, &argument)
             }
             None => {
-                let argument =
-                    format!("{reader} saw {text}, and no operation of the history writes it.");
+                let argument = format!(
+                    "{reader} saw {text}, and no operation of the history writes it.{happened}"
+                );
                 let summary = format!("process {process} saw {key} = {text}, which nobody wrote");
                 story.end("garbage-read", summary, &argument)
             }
         }
+    }
+
+    /// How it is known that a compare-and-set of unknown outcome happened: somebody saw its value, or one
+    /// that was made from it.
+    fn happened(&self, clusters: &Clusters, story: &mut Story<'p, 'h>, place: usize) -> String {
+        let operation = self.operation(place);
+        let Some(mut value) = operation.action.wrote().filter(|_| !operation.is_certain()) else {
+            return String::new();
+        };
+        // A chain has no more links than there are values.
+        for _ in 0..clusters.all.len() {
+            let cluster = &clusters.all[value as usize];
+            if let Some(witness) = cluster.first.operation {
+                let name = self.name(story, place);
+                let witness = self.name(story, witness);
+                return format!(" {name} did happen: {witness} shows what came of it.");
+            }
+            match cluster.next {
+                Some((_, next)) => value = next,
+                None => break,
+            }
+        }
+        String::new()
     }
 
     /// A compare-and-set was refused although it saw what it expected.

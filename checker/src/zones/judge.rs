@@ -81,7 +81,7 @@ fn unwritten(evidence: &Evidence<'_, '_>, clusters: &Clusters, limit: usize) -> 
         .filter(|(_, cluster)| !cluster.stands);
     let seen = seen.filter_map(|(value, cluster)| Some((value, cluster.last.operation?)));
     seen.take(limit)
-        .map(|(value, place)| evidence.unwritten(place, value as ValueId))
+        .map(|(value, place)| evidence.unwritten(clusters, place, value as ValueId))
         .collect()
 }
 
