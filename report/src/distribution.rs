@@ -1,6 +1,6 @@
 //! Latency by percentile, as HdrHistogram plots it: the tail gets as much room as the middle.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use viewstorm_history::Timestamp;
 
@@ -63,42 +63,52 @@ impl Curve {
     }
 }
 
-/// The curve of all acknowledged operations.
-pub(crate) fn overall(operations: &[Operation<'_>]) -> Option<Curve> {
-    Curve::of("all operations", latencies(operations, |_| true))
+/// The curve of all acknowledged operations that were due from a time on.
+pub(crate) fn overall(operations: &[Operation<'_>], from: Timestamp) -> Option<Curve> {
+    Curve::of("all operations", latencies(operations, |due| from <= due))
 }
 
 /// One curve for each kind of operation; the most frequent, if there are many.
-pub(crate) fn by_kind(operations: &[Operation<'_>]) -> Vec<Curve> {
-    let mut kinds: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for operation in operations.iter().filter(|operation| !operation.is_final()) {
-        if let Some(latency) = operation.latency() {
-            kinds.entry(&operation.invoke.f).or_default().push(latency);
-        }
-    }
-    let mut curves: Vec<_> = kinds
-        .into_iter()
-        .filter_map(|(f, latencies)| Curve::of(f, latencies))
+pub(crate) fn by_kind(operations: &[Operation<'_>], from: Timestamp) -> Vec<Curve> {
+    let kinds: BTreeSet<&str> = operations
+        .iter()
+        .map(|operation| operation.invoke.f.as_str())
         .collect();
+    let curve = |f: &str| {
+        let of_kind: Vec<_> = operations
+            .iter()
+            .filter(|operation| operation.invoke.f == f)
+            .copied()
+            .collect();
+        Curve::of(f, latencies(&of_kind, |due| from <= due))
+    };
+    let mut curves: Vec<_> = kinds.into_iter().filter_map(curve).collect();
     curves.sort_by_key(|curve| std::cmp::Reverse(curve.count));
     curves.truncate(MAX_CURVES);
     curves
 }
 
-/// One curve for each phase with operations that were due in it; the first, if there are many.
+/// One curve for each phase with operations that were due in it. If there are many, those in the
+/// middle are left out: the first is the base line, and the last shows the recovery.
 pub(crate) fn by_phase(operations: &[Operation<'_>], phases: &[PhaseMeasures]) -> Vec<Curve> {
     let curve = |phase: &PhaseMeasures| {
         let is_in = |due: Timestamp| phase.from_ns <= due && due < phase.to_ns;
         Curve::of(&phase.name, latencies(operations, is_in))
     };
-    phases.iter().filter_map(curve).take(MAX_CURVES).collect()
+    let mut curves: Vec<_> = phases.iter().filter_map(curve).collect();
+    if curves.len() > MAX_CURVES {
+        curves.drain(MAX_CURVES - 1..curves.len() - 1);
+    }
+    curves
 }
 
 fn latencies(operations: &[Operation<'_>], is_in: impl Fn(Timestamp) -> bool) -> Vec<u64> {
-    let chosen = operations
+    let is_chosen = |operation: &&Operation<'_>| !operation.is_final() && is_in(operation.due());
+    operations
         .iter()
-        .filter(|operation| !operation.is_final() && is_in(operation.due()));
-    chosen.filter_map(Operation::latency).collect()
+        .filter(is_chosen)
+        .filter_map(Operation::latency)
+        .collect()
 }
 
 #[cfg(test)]
@@ -106,6 +116,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::operations::operations;
+    use crate::sample;
 
     #[test]
     fn the_curve_passes_through_the_quantiles() {
@@ -116,6 +128,46 @@ mod tests {
         };
         assert_eq!((at(0.0), at(1.0), at(2.0), at(3.0)), (1, 900, 990, 1000));
         assert_eq!(Curve::of("none", Vec::new()), None);
+    }
+
+    #[test]
+    fn of_many_phases_the_first_and_the_last_are_drawn() {
+        let (history, results) = (sample::history(), sample::valid());
+        let phase = |number: u64| PhaseMeasures {
+            name: number.to_string(),
+            from_ns: sample::at(1_000 + 50 * number),
+            to_ns: sample::at(1_050 + 50 * number),
+            ..results.phases[0].clone()
+        };
+        let phases: Vec<_> = (0..20).map(phase).collect();
+        let curves = by_phase(&operations(&history), &phases);
+        let names: Vec<_> = curves.iter().map(|curve| curve.name.as_str()).collect();
+        assert_eq!(names, ["0", "1", "2", "3", "4", "5", "19"]);
+    }
+
+    #[test]
+    fn kinds_are_sorted_by_frequency_and_the_warm_up_left_out() {
+        let history = sample::history();
+        let operations = operations(&history);
+        let counts = |from| {
+            let curves = by_kind(&operations, from);
+            curves
+                .iter()
+                .map(|curve| (curve.name.clone(), curve.count))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            counts(Timestamp::ZERO),
+            [("read".to_owned(), 40), ("write".to_owned(), 30)]
+        );
+        assert_eq!(
+            counts(sample::at(1_500)),
+            [("read".to_owned(), 20), ("write".to_owned(), 15)]
+        );
+        assert_eq!(
+            overall(&operations, sample::at(1_500)).map(|curve| curve.count),
+            Some(35)
+        );
     }
 
     proptest! {

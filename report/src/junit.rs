@@ -93,14 +93,9 @@ fn properties(results: &Results) -> Vec<Property> {
 
 fn check_case(check: &CheckResult, as_expected: bool) -> TestCase {
     let name = text::one_line(&check.check);
-    let facts = format!(
-        "{} judged by {}",
-        units::plural(check.judged, "operation"),
-        match check.algorithms.is_empty() {
-            true => "nothing".to_owned(),
-            false => check.algorithms.join(", "),
-        }
-    );
+    // What was judged are operations, events or processes, as the check implies.
+    let algorithms = check.algorithms.join(", ");
+    let facts = format!("judged: {}, by: {algorithms}", units::count(check.judged));
     let reason = check.reason.clone().unwrap_or_default();
     match check.validity {
         Validity::Valid => told(

@@ -16,6 +16,8 @@ const FINAL: &str = "final";
 /// One operation: its invoke and, if the history has it, its end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Operation<'a> {
+    /// How violations name it: by the index of its invoke, or by its place where the history has none.
+    pub(crate) index: u64,
     pub(crate) invoke: &'a OperationEvent,
     pub(crate) end: Option<&'a OperationEvent>,
 }
@@ -24,10 +26,11 @@ pub(crate) struct Operation<'a> {
 pub(crate) fn operations(history: &History) -> Vec<Operation<'_>> {
     let mut operations: Vec<Operation<'_>> = Vec::with_capacity(history.operations.len() / 2);
     let mut open: BTreeMap<ProcessId, usize> = BTreeMap::new();
-    for event in &history.operations {
+    for (place, event) in history.operations.iter().enumerate() {
         if event.kind == Kind::Invoke {
             open.insert(event.process, operations.len());
             operations.push(Operation {
+                index: event.index.unwrap_or(place as u64),
                 invoke: event,
                 end: None,
             });
@@ -123,6 +126,8 @@ mod tests {
                 "read k → nothing"
             ]
         );
+        let indices: Vec<_> = operations.iter().map(|operation| operation.index).collect();
+        assert_eq!(indices, [0, 1, 4, 5]);
         assert_eq!(operations[0].latency(), Some(7));
         assert_eq!(operations[2].outcome(), Kind::Info);
         assert_eq!(operations[2].latency(), None);

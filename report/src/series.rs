@@ -4,8 +4,12 @@ use viewstorm_history::{Kind, Timestamp};
 
 use crate::operations::Operation;
 
-/// The most buckets a chart has.
+/// The most buckets a chart has, and the fewest it is made for.
 const MAX_BUCKETS: u64 = 300;
+const FEW_BUCKETS: u64 = 30;
+
+/// About as many operations a bucket should hold, for its quantiles to mean something.
+const OPERATIONS_PER_BUCKET: u64 = 20;
 
 /// The narrowest bucket, in nanoseconds. Wider ones are 2, 5, 10, ... times as wide.
 const NARROWEST: u64 = 1_000_000;
@@ -50,7 +54,11 @@ impl Series {
     /// The figures of a run between two times. An operation counts as ended where it ended, and its
     /// latency where it was due: a stall shows where it began.
     pub(crate) fn new(operations: &[Operation<'_>], from: Timestamp, to: Timestamp) -> Self {
-        let width = width_for(to.0.saturating_sub(from.0));
+        let enough = operations.len() as u64 / OPERATIONS_PER_BUCKET;
+        let width = width_for(
+            to.0.saturating_sub(from.0),
+            enough.clamp(FEW_BUCKETS, MAX_BUCKETS),
+        );
         let number = to.0.saturating_sub(from.0).div_ceil(width).max(1);
         let index = |at: Timestamp| {
             let position = at.0.checked_sub(from.0)? / width;
@@ -96,6 +104,15 @@ impl Series {
         count as f64 * 1e9 / self.width as f64
     }
 
+    /// Whether nothing happened.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open == 0
+            && self
+                .buckets
+                .iter()
+                .all(|bucket| *bucket == Bucket::default())
+    }
+
     /// Where a time lies between the beginning (0) and the end (1); outside it may be less or more.
     pub(crate) fn fraction(&self, at: Timestamp) -> f64 {
         let span = self.to.0.saturating_sub(self.from.0).max(1);
@@ -123,13 +140,13 @@ pub(crate) fn quantile(sorted: &[u64], q: f64) -> u64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// The narrowest round width that keeps the buckets few.
-fn width_for(span: u64) -> u64 {
+/// The narrowest round width with which a span has at most so many buckets.
+fn width_for(span: u64, limit: u64) -> u64 {
     let mut decade = NARROWEST;
     loop {
         for factor in [1, 2, 5] {
             let width = decade.saturating_mul(factor);
-            if span.div_ceil(width) <= MAX_BUCKETS {
+            if span.div_ceil(width) <= limit {
                 return width;
             }
         }
@@ -147,10 +164,11 @@ mod tests {
 
     #[test]
     fn widths_are_round_and_buckets_few() {
-        assert_eq!(width_for(0), 1_000_000);
-        assert_eq!(width_for(30_000_000_000), 100_000_000);
-        assert_eq!(width_for(30_000_000_001), 200_000_000);
-        assert_eq!(width_for(3_600_000_000_000), 20_000_000_000);
+        assert_eq!(width_for(0, 300), 1_000_000);
+        assert_eq!(width_for(30_000_000_000, 300), 100_000_000);
+        assert_eq!(width_for(30_000_000_001, 300), 200_000_000);
+        assert_eq!(width_for(3_600_000_000_000, 300), 20_000_000_000);
+        assert_eq!(width_for(30_000_000_000, 30), 1_000_000_000);
     }
 
     #[test]

@@ -6,12 +6,21 @@ use viewstorm_history::Timestamp;
 
 use crate::{FaultRecord, Results, text, units};
 
+/// The phase whose operations are in no figure but its own.
+const WARM_UP: &str = "warm-up";
+
 /// How much of a foreign sentence a headline repeats.
 const SENTENCE_CHARS: usize = 280;
 
 /// When the load began, as far as the phases tell: times in the report count from here.
 pub(crate) fn load_start(results: &Results) -> Option<Timestamp> {
     results.phases.iter().map(|phase| phase.from_ns).min()
+}
+
+/// Since when figures count: the end of the warm-up, if there was one.
+pub(crate) fn measured_from(results: &Results) -> Option<Timestamp> {
+    let warm_up = results.phases.iter().find(|phase| phase.name == WARM_UP);
+    warm_up.map(|phase| phase.to_ns)
 }
 
 /// The verdict in one sentence.
@@ -32,25 +41,12 @@ pub(crate) fn headline(results: &Results) -> String {
         },
         Validity::Unknown => why_unknown(results),
         Validity::Valid => {
-            let judged = results
-                .verdict
-                .checks
-                .iter()
-                .map(|check| check.judged)
-                .max();
-            match (results.verdict.checks.len(), judged) {
-                (1, Some(judged)) => format!(
-                    "{} holds over {}",
-                    label(&results.verdict.checks[0].check),
-                    units::plural(judged, "operation")
-                ),
-                (checks, Some(judged)) => {
-                    format!(
-                        "all {checks} checks hold over {}",
-                        units::plural(judged, "operation")
-                    )
-                }
-                (_, None) => "nothing contradicts the plan; no check was asked for".to_owned(),
+            let operations = units::plural(results.counts.invoked, "operation");
+            match results.verdict.checks.as_slice() {
+                [] => "nothing contradicts the plan; no check was asked for".to_owned(),
+                [only] => format!("{} holds over {operations}", label(&only.check)),
+                [_, _] => format!("both checks hold over {operations}"),
+                checks => format!("all {} checks hold over {operations}", checks.len()),
             }
         }
     }

@@ -32,57 +32,41 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Gives every span the first lane that is free there. When all `limit` lanes are taken, a span
-    /// shares the one that is free the soonest, and goes without its label.
+    /// Gives every span the first lane that is free there. Those for which all `limit` lanes are taken
+    /// share one more, without labels.
     pub(crate) fn new(spans: &[Span], limit: usize) -> Self {
         const GAP: f64 = 0.006;
         let mut order: Vec<usize> = (0..spans.len()).collect();
         order.sort_by(|a, b| spans[*a].from.total_cmp(&spans[*b].from));
-        let nowhere = Place {
-            lane: 0,
+        let shared = Place {
+            lane: limit,
             is_label_left: false,
             has_label: false,
         };
-        let mut places = vec![nowhere; spans.len()];
+        let mut places = vec![shared; spans.len()];
         let mut taken: Vec<f64> = Vec::new();
         for index in order {
             let span = spans[index];
             let is_label_left = span.from + span.label > 1.0 && span.to - span.label >= 0.0;
-            let from = if is_label_left {
-                span.from.min(span.to - span.label)
-            } else {
-                span.from
-            };
-            let to = if is_label_left {
-                span.to
-            } else {
-                span.to.max(span.from + span.label)
+            let (from, to) = match is_label_left {
+                true => (span.from.min(span.to - span.label), span.to),
+                false => (span.from, span.to.max(span.from + span.label)),
             };
             let free = taken.iter().position(|end| *end + GAP <= from);
-            let soonest = || {
-                let lanes = (0..taken.len()).min_by(|a, b| taken[*a].total_cmp(&taken[*b]));
-                lanes.unwrap_or_default()
-            };
-            let has_label = free.is_some() || taken.len() < limit;
-            let lane = match free {
-                Some(lane) => lane,
-                None if taken.len() < limit => {
-                    taken.push(f64::NEG_INFINITY);
-                    taken.len() - 1
-                }
-                None => soonest(),
-            };
-            taken[lane] = taken[lane].max(if has_label { to } else { span.to });
+            let lane = free.unwrap_or(taken.len());
+            if lane == limit {
+                continue;
+            }
+            taken.resize(taken.len().max(lane + 1), 0.0);
+            taken[lane] = to;
             places[index] = Place {
                 lane,
                 is_label_left,
-                has_label,
+                has_label: true,
             };
         }
-        Self {
-            places,
-            number: taken.len(),
-        }
+        let number = places.iter().map(|place| place.lane + 1).max().unwrap_or(0);
+        Self { places, number }
     }
 }
 
@@ -123,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn when_lanes_run_out_labels_go() {
+    fn when_lanes_run_out_the_rest_share_one_without_labels() {
         assert_eq!(
             lanes(&[(0.0, 1.0), (0.1, 1.0), (0.2, 1.0)], 2)[2],
-            (0, false)
+            (2, false)
         );
     }
 

@@ -46,26 +46,26 @@ fn identity(results: &Results) -> Markup {
     }
 }
 
-/// What keeps the run from counting in full.
+/// What keeps the run from counting in full. The judge names a history that breaks off among its
+/// reservations; where it named none, the history speaks for itself.
 fn reservations(results: &Results, history: &History) -> Markup {
-    let is_cut = !history.is_complete();
-    let interrupted = history
-        .end
-        .as_ref()
-        .and_then(|end| end.interrupted.as_deref());
+    let mut reservations: Vec<&str> = results.reservations.iter().map(String::as_str).collect();
+    if reservations.is_empty() {
+        if !history.is_complete() {
+            reservations.push("The history has no end record: the run was cut off.");
+        }
+        reservations.extend(
+            history
+                .end
+                .as_ref()
+                .and_then(|end| end.interrupted.as_deref()),
+        );
+    }
     html! {
-        @if is_cut || interrupted.is_some() || !results.reservations.is_empty() {
+        @if !reservations.is_empty() {
             section.reservations aria-label="Reservations" {
                 h2 { "Reservations" }
-                ul {
-                    @if is_cut { li { "The history has no end record: the run was cut off." } }
-                    @if let Some(reason) = interrupted {
-                        li { "The run was interrupted: " (parts::foreign(reason)) }
-                    }
-                    @for reservation in &results.reservations {
-                        li { (parts::foreign(reservation)) }
-                    }
-                }
+                ul { @for reservation in reservations { li { (parts::foreign(reservation)) } } }
             }
         }
     }

@@ -91,6 +91,10 @@ fn explanation(violation: &Violation) -> Markup {
 
 /// The operations as intervals, one row each, those of one process together.
 fn drawing(sources: &Sources<'_>, violation: &Violation) -> Markup {
+    if violation.operations.is_empty() {
+        // It is about something else: a process that ended, an invariant that broke.
+        return html! {};
+    }
     let mut operations = involved(sources.operations, violation);
     if operations.is_empty() {
         return html! { p.note { "The history does not hold the operations of this violation." } };
@@ -142,18 +146,12 @@ fn sort_by_process(operations: &mut [Operation<'_>]) {
     });
 }
 
-/// The operations that a violation names, by the index of their invoke; foreign histories count
-/// lines.
+/// The operations that a violation names.
 fn involved<'a>(operations: &[Operation<'a>], violation: &Violation) -> Vec<Operation<'a>> {
-    let named = |operation: &&Operation<'_>| {
-        operation
-            .invoke
-            .index
-            .is_some_and(|index| violation.operations.contains(&index))
-    };
+    let is_named = |operation: &&Operation<'_>| violation.operations.contains(&operation.index);
     operations
         .iter()
-        .filter(named)
+        .filter(is_named)
         .take(MAX_OPERATIONS)
         .copied()
         .collect()

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use viewstorm_history::Timestamp;
 
-use super::parts;
-use crate::chart::{HEIGHT, WIDTH, coordinate};
+use super::{frame, parts};
+use crate::chart::{HEIGHT, Path, WIDTH, coordinate};
 use crate::series::Series;
 use crate::{FaultRecord, Results, ViewChange, summary, units};
 
-/// The most faults that are drawn and listed: the page stays small.
+/// The most faults that are drawn one by one and listed: the page stays small.
 pub(super) const MAX_FAULTS: usize = 120;
+/// The most faults beyond those that are drawn at all.
+const MAX_OUTLINES: usize = 1000;
 /// The most view changes that are drawn; of those that lie together only the last is.
 const MAX_VIEWS: usize = 200;
 /// As many colours as the style sheet has.
@@ -19,7 +21,10 @@ const COLORS: usize = 8;
 
 /// The faults that were applied, on the axis of time.
 pub(super) struct Faults<'a> {
+    /// The first of them.
     pub(super) bands: Vec<Band<'a>>,
+    /// The outlines of the others, one for each colour.
+    others: [Path; COLORS],
     colors: BTreeMap<&'a str, usize>,
 }
 
@@ -42,7 +47,7 @@ impl<'a> Faults<'a> {
             let next = colors.len() % COLORS;
             colors.entry(fault.name.as_str()).or_insert(next);
         }
-        let bands = results.faults.iter().take(MAX_FAULTS).filter_map(|fault| {
+        let band = |fault: &'a FaultRecord| {
             let injected = fault.injected_at_ns?;
             let healed = fault.healed_at_ns.unwrap_or(series.to);
             let place = |at: Timestamp| series.fraction(at).clamp(0.0, 1.0);
@@ -53,10 +58,33 @@ impl<'a> Faults<'a> {
                 to: place(healed).max(place(injected)),
                 title: title(fault, series.from),
             })
-        });
+        };
+        let bands = results
+            .faults
+            .iter()
+            .take(MAX_FAULTS)
+            .filter_map(band)
+            .collect();
+        let mut others: [Path; COLORS] = Default::default();
+        for band in results
+            .faults
+            .iter()
+            .skip(MAX_FAULTS)
+            .take(MAX_OUTLINES)
+            .filter_map(band)
+        {
+            let to = band.to.max(band.from + 1.0 / WIDTH);
+            let path = &mut others[band.color];
+            path.move_to(band.from, 0.0);
+            path.line_to(band.from, 1.0);
+            path.line_to(to, 1.0);
+            path.line_to(to, 0.0);
+            path.close();
+        }
         Self {
-            bands: bands.collect(),
-            colors: colors.clone(),
+            bands,
+            others,
+            colors,
         }
     }
 
@@ -81,6 +109,9 @@ impl<'a> Faults<'a> {
     /// The bands in a chart over time.
     pub(super) fn draw(&self) -> Markup {
         html! {
+            @for (color, path) in self.others.iter().enumerate() {
+                (frame::path(&format!("band f{color}"), path))
+            }
             @for band in &self.bands {
                 rect.band.{ "f" (band.color) } data-fault=(band.fault.id)
                     x=(coordinate(band.from * WIDTH)) y="0"

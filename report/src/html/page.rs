@@ -84,15 +84,18 @@ pub(crate) fn page(
 }
 
 fn plots(sources: &Sources<'_>) -> Vec<Plot> {
-    let overall = distribution::overall(sources.operations);
-    let kinds = distribution::by_kind(sources.operations);
-    let phases = distribution::by_phase(sources.operations, &sources.results.phases);
+    let phases = &sources.results.phases;
+    let measured_from = summary::measured_from(sources.results).unwrap_or(sources.origin);
+    let overall = distribution::overall(sources.operations, measured_from);
+    let kinds = distribution::by_kind(sources.operations, measured_from);
+    let by_phase = match phases.len() > distribution::MAX_CURVES {
+        true => "by phase of the run: the first and the last",
+        false => "by phase of the run",
+    };
+    let phases = distribution::by_phase(sources.operations, phases);
     Plot::all(
         overall,
-        [
-            ("by kind of operation", kinds),
-            ("by phase of the run", phases),
-        ],
+        [("by kind of operation", kinds), (by_phase, phases)],
     )
 }
 

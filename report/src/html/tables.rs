@@ -122,8 +122,10 @@ pub(super) fn latency(sources: &Sources<'_>) -> Markup {
                 }
             } }
             p.note {
-                "Latency counts from when an operation was due to its ok. An operation belongs to the "
-                "phase in which it was due. Reads of the final state are not counted."
+                "The first row counts every operation. Its rate and latencies, and the kinds, are "
+                "of the measured part of the run: after the warm-up, without the reads of the final "
+                "state. Latency counts from when an operation was due to its ok; an operation "
+                "belongs to the phases in which it was due."
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::faults::{Faults, draw_views, drawn_views, view_title};
+use super::faults::{Faults, MAX_FAULTS, draw_views, drawn_views, view_title};
 use super::frame::{self, Frame};
 use super::page::Sources;
 use crate::chart::{Lanes, LinearAxis, LogAxis, Path, Span, Tick, time_ticks};
@@ -30,17 +30,21 @@ pub(super) fn time(sources: &Sources<'_>) -> Markup {
     html! {
         section #time {
             h2 { "Over time" }
-            p.note {
+            @if !series.is_empty() { p.note {
                 "Seconds from the start of the load, in buckets of " (bucket) "."
                 span.scripted hidden {
                     " Point at a chart to read a bucket (or use the arrow keys); drag to zoom, "
                     "double-click to go back."
                 }
-            }
+            } }
             div.together #over-time {
                 (faults_figure(sources))
-                (latency_figure(sources, &x_ticks))
-                (throughput_figure(sources, &x_ticks))
+                @if series.is_empty() {
+                    p.note { "No operation was invoked." }
+                } @else {
+                    (latency_figure(sources, &x_ticks))
+                    (throughput_figure(sources, &x_ticks))
+                }
             }
         }
     }
@@ -55,9 +59,16 @@ fn faults_figure(sources: &Sources<'_>) -> Markup {
     }
     let lanes = lanes(faults);
     let height = lanes.number * LANE_PIXELS + if views.is_empty() { 0 } else { 22 };
+    let unlabelled = sources.results.faults.len().saturating_sub(MAX_FAULTS);
     html! {
         figure {
-            figcaption { strong { "Faults" } (faults.legend()) }
+            figcaption {
+                strong { "Faults" }
+                @if unlabelled > 0 {
+                    span.muted { "the first " (MAX_FAULTS) "; the charts show all" }
+                }
+                (faults.legend())
+            }
             div.frame.lanes style=(format!("height:{height}px")) {
                 div.plot {
                     @for (band, place) in faults.bands.iter().zip(&lanes.places) {

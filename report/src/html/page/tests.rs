@@ -227,6 +227,10 @@ fn an_empty_run_renders() {
         text(select(&html, "#percentiles .note")[0]),
         "No operation was acknowledged."
     );
+    assert_eq!(
+        text(select(&html, "#time .note")[1]),
+        "No operation was invoked."
+    );
 }
 
 #[test]
@@ -319,7 +323,10 @@ fn a_large_run_makes_a_small_page() {
     let (results, history) = large();
     let page = render(&results, &history);
     assert!(page.len() < 400_000, "{}", page.len());
-    assert_is_whole_and_offline(&page);
+    let html = assert_is_whole_and_offline(&page);
+    assert_eq!(select(&html, "#latency rect.band").len(), 120);
+    assert_eq!(select(&html, "#latency path.band").len(), 1);
+    assert!(text(select(&html, "#faults > .note")[1]).starts_with("380 more"));
 }
 
 proptest! {
