@@ -92,3 +92,19 @@ impl Sampler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_floor_is_measured() {
+        let floors = measure(Duration::from_millis(20)).unwrap();
+        let names: std::collections::BTreeSet<_> = floors.iter().map(|floor| floor.name).collect();
+        assert_eq!((floors.len(), names.len()), (7, 7), "{floors:?}");
+        let sound = |floor: &Floor| {
+            floor.count > 0 && floor.min_us <= floor.p50_us && floor.p50_us <= floor.p99_us
+        };
+        assert!(floors.iter().all(sound), "{floors:?}");
+    }
+}

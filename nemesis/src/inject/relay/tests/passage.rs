@@ -74,19 +74,34 @@ fn mixed_lengths_in_one_read_keep_their_order_and_boundaries() {
 }
 
 #[test]
-fn the_congestion_mark_passes() {
+fn congestion_marks_pass_each_with_its_datagram() {
     let duo = Duo::new();
     let state = UdpSocketState::new((&duo.acceptor).into()).unwrap();
-    send_batch(&duo.dialler, duo.front, b"marked", 6);
-    duo.await_counters(THERE, |counters| counters.forwarded == 1);
-    let (mut buffer, mut metas) = ([0; 2048], [RecvMeta::default()]);
-    let mut slices = [io::IoSliceMut::new(&mut buffer)];
-    // Sent means that it is there: loopback has no way between.
-    assert_eq!(
-        state
+    // While they wait they gather, so that they leave in one go.
+    duo.relay.set_link(THERE, delayed(20 * MS, Duration::ZERO));
+    let marks = [
+        Some(EcnCodepoint::Ect0),
+        None,
+        None,
+        Some(EcnCodepoint::Ect0),
+    ];
+    for mark in marks {
+        match mark {
+            Some(_) => send_batch(&duo.dialler, duo.front, b"mark", 4),
+            None => duo.send_there(b"none"),
+        }
+    }
+    duo.await_counters(THERE, |counters| counters.forwarded == 4);
+    let mut arrived = Vec::new();
+    while arrived.len() < marks.len() {
+        let (mut buffer, mut metas) = ([0; 2048], [RecvMeta::default()]);
+        let mut slices = [io::IoSliceMut::new(&mut buffer)];
+        // Sent means that it is there: loopback has no way between.
+        let count = state
             .recv((&duo.acceptor).into(), &mut slices, &mut metas)
-            .unwrap(),
-        1
-    );
-    assert_eq!((metas[0].len, metas[0].ecn), (6, Some(EcnCodepoint::Ect0)));
+            .unwrap();
+        assert_eq!(count, 1);
+        arrived.extend(buffer[..metas[0].len].chunks(4).map(|_| metas[0].ecn));
+    }
+    assert_eq!(arrived, marks);
 }
