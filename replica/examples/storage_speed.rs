@@ -1,7 +1,8 @@
-//! How fast storage is on this machine: `cargo run --release -p viewstorm-replica --example storage_speed`.
+//! How fast storage is on this machine: `cargo run --release -p viewstorm-replica --example
+//! storage_speed`.
 //!
-//! Prints the time from submit to done of one record alone, and how many records a second become durable with
-//! 64 in flight; records of 200 bytes.
+//! Prints the time from submit to done of one record alone, and how many records a second become
+//! durable with 64 in flight; records of 200 bytes.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};

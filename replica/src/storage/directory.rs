@@ -28,8 +28,9 @@ pub struct Storage<R> {
 }
 
 impl<R: Record> Storage<R> {
-    /// Opens the storage in `directory`, or makes it, and recovers what is durable in it. Whoever gets it is
-    /// the directory's next incarnation, counted from 1, and its only user while the storage lives.
+    /// Opens the storage in `directory`, or makes it, and recovers what is durable in it. Whoever
+    /// gets it is the directory's next incarnation, counted from 1, and its only user while the
+    /// storage lives.
     pub fn open(directory: &Path) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
         Self::open_with(directory, SEGMENT_BYTES)
     }
@@ -67,7 +68,8 @@ impl<R: Record> Storage<R> {
         Ok((storage, recovered, incarnation))
     }
 
-    /// Makes records durable in their order. Names the last of each group to `report`, when all of it is.
+    /// Makes records durable in their order. Names the last of each group to `report`, when all of
+    /// it is.
     pub(super) fn persist(
         &mut self,
         records: impl IntoIterator<Item = (RecordId, R)>,
@@ -116,8 +118,8 @@ impl<R: Record> Storage<R> {
     }
 }
 
-/// Makes the directory if need be, and keeps others out of it. The operating system lets go of the lock when
-/// the process ends, however it ends.
+/// Makes the directory if need be, and keeps others out of it. The operating system lets go of the
+/// lock when the process ends, however it ends.
 fn lock(directory: &Path) -> Result<File, StorageError> {
     if !directory.exists() {
         fs::create_dir_all(directory).map_err(StorageError::io("create", directory))?;

@@ -14,7 +14,8 @@ pub enum StorageError {
         /// Which directory.
         directory: PathBuf,
     },
-    /// The operating system refused something. After a write or a sync nothing can be relied on any more.
+    /// The operating system refused something. After a write or a sync nothing can be relied on any
+    /// more.
     #[error("cannot {operation} {}: {source}", file.display())]
     Io {
         /// What was tried.
@@ -24,7 +25,8 @@ pub enum StorageError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// Something that was durable has changed. The replica must not go on as if it had never been written.
+    /// Something that was durable has changed. The replica must not go on as if it had never been
+    /// written.
     #[error("{} is damaged at byte {offset}, record {sequence}: {reason}", file.display())]
     Corrupt {
         /// Which file.

@@ -1,7 +1,7 @@
 //! The log: records one after another, through segments.
 //!
-//! The last segment is overwritten from front to end. When half of it is used, a thread fills the next with
-//! zeros, so that going on to it costs two small syncs and not a large one.
+//! The last segment is overwritten from front to end. When half of it is used, a thread fills the
+//! next with zeros, so that going on to it costs two small syncs and not a large one.
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -37,8 +37,8 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens the log of a directory, or makes it if `first_use`, and returns the records in it. They are
-    /// durable, and so is that nothing follows them.
+    /// Opens the log of a directory, or makes it if `first_use`, and returns the records in it.
+    /// They are durable, and so is that nothing follows them.
     pub(super) fn open<R: Record>(
         directory: &Path,
         segment_bytes: u64,
@@ -142,7 +142,8 @@ impl Log {
         Ok(())
     }
 
-    /// Goes on to the next segment, which has room for `span` bytes. All records so far are durable.
+    /// Goes on to the next segment, which has room for `span` bytes. All records so far are
+    /// durable.
     fn begin_segment(&mut self, span: u64) -> Result<(), StorageError> {
         assert_eq!(
             self.synced, self.end.sequence,

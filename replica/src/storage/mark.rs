@@ -1,8 +1,8 @@
 //! Up to where the log is known to be durable.
 //!
-//! Written after every sync of the log and, to cost nothing, synced only at a clean stop and at a start. It says
-//! less than is true when it is old or lost, and never more. With it a restart tells a damaged last record from
-//! a torn one.
+//! Written after every sync of the log and, to cost nothing, synced only at a clean stop and at a
+//! start. It says less than is true when it is old or lost, and never more. With it a restart tells
+//! a damaged last record from a torn one.
 
 use std::path::Path;
 

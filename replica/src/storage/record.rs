@@ -1,17 +1,17 @@
 //! One record of the log, as bytes.
 //!
 //! ```text
-//!   0        8          12         16         24       32       36        40            length, padded to 8
+//!   0        8          12         16         24       32       36        40          padded to 8
 //!   | magic  | checksum | previous | sequence | synced | length | content | the content ... |
 //!              |          |                     |                 |
 //!              |          |                     |                 its checksum
-//!              |          |                     the last record that was durable when this one was written
+//!              |          |                     the last durable record when this one was written
 //!              |          the checksum of the record before: the chain
 //!              of everything to the right of it in the header
 //! ```
 //!
-//! Numbers are little-endian, checksums CRC-32C. The header has its own, so that a record whose content is
-//! damaged still says which one it is, and what was durable before it.
+//! Numbers are little-endian, checksums CRC-32C. The header has its own, so that a record whose
+//! content is damaged still says which one it is, and what was durable before it.
 
 use super::Damage;
 

@@ -4,12 +4,13 @@
 //!   0        8          12         16       24      32       40
 //!   | magic  | checksum | previous | number | after | length | records ... | zeros |
 //!              |          |                   |
-//!              |          |                   the last record before this segment: durable, as its existence says
+//!              |          |                   the last record before: durable, as this exists
 //!              |          and its checksum
 //!              of everything to the right of it
 //! ```
 //!
-//! Overwriting zeros changes no metadata, so a sync of it is about twice as cheap as one of a growing file.
+//! Overwriting zeros changes no metadata, so a sync of it is about twice as cheap as one of a
+//! growing file.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   slot 0                       slot 1
-//!   | version 8 | ... |  sync    | version 7 | ... |     a crash here: 8 or 7, both were not reported as 8
+//!   | version 8 | ... |  sync    | version 7 | ... |     a crash here: 8 or 7; 8 is not reported
 //!   | version 8 | ... |          | version 8 | ... |  sync, and only now version 8 is reported
 //! ```
 //!
-//! At most one slot is ever being written, so a crash spoils at most one. A version that was reported is in both
-//! slots, and stays in slot 1 until its successor is durable in slot 0. So the newest whole slot is never older
-//! than what was reported, whichever one slot is torn or damaged; and when both fail, at least one of them is
-//! damaged, and the replica must not guess.
+//! At most one slot is ever being written, so a crash spoils at most one. A version that was
+//! reported is in both slots, and stays in slot 1 until its successor is durable in slot 0. So the
+//! newest whole slot is never older than what was reported, whichever one slot is torn or damaged;
+//! and when both fail, at least one of them is damaged, and the replica must not guess.
 
 use std::path::Path;
 

@@ -10,8 +10,8 @@ use viewstorm_protocol::{Record, RecordId};
 
 use super::{Storage, StorageError};
 
-/// How many records wait for the thread before whoever submits waits for it too. Twice what a core lets be
-/// under way, so that none ever does.
+/// How many records wait for the thread before whoever submits waits for it too. Twice what a core
+/// lets be under way, so that none ever does.
 pub const SUBMITTED_MAX: usize = 8192;
 
 /// How many records go through one round of the thread.
@@ -19,8 +19,9 @@ const ROUND_RECORDS_MAX: usize = 4096;
 
 /// Storage at work on a thread of its own.
 ///
-/// Dropped without [`stop`](Self::stop), the thread ends after the round that is under way, and what was not
-/// begun is lost, as in a crash. The last thing that it drops is `done`; by then the directory is free.
+/// Dropped without [`stop`](Self::stop), the thread ends after the round that is under way, and
+/// what was not begun is lost, as in a crash. The last thing that it drops is `done`; by then the
+/// directory is free.
 #[derive(Debug)]
 pub struct StorageWriter<R> {
     submitted: Option<SyncSender<(RecordId, R)>>,
@@ -35,9 +36,10 @@ struct Shared {
 }
 
 impl<R: Record + Send + 'static> Storage<R> {
-    /// Starts the thread. It calls `done` with the last record of each group that has become durable, in
-    /// ascending order; everything submitted before that record is durable with it. Should anything fail it
-    /// calls `done` with the error, once, and ends: nothing is durable any more that was not reported before.
+    /// Starts the thread. It calls `done` with the last record of each group that has become
+    /// durable, in ascending order; everything submitted before that record is durable with it.
+    /// Should anything fail it calls `done` with the error, once, and ends: nothing is durable any
+    /// more that was not reported before.
     pub fn start(
         self,
         done: impl Fn(Result<RecordId, StorageError>) + Send + 'static,
@@ -65,8 +67,8 @@ impl<R: Record + Send + 'static> Storage<R> {
 }
 
 impl<R> StorageWriter<R> {
-    /// Hands over a record. The order of these calls is the order in which records become durable. Ignored
-    /// after a failure. Waits while [`SUBMITTED_MAX`] records wait.
+    /// Hands over a record. The order of these calls is the order in which records become durable.
+    /// Ignored after a failure. Waits while [`SUBMITTED_MAX`] records wait.
     pub fn submit(&self, id: RecordId, record: R) {
         if let Some(submitted) = &self.submitted {
             // The thread is gone after a failure only, and has reported it.
@@ -74,7 +76,8 @@ impl<R> StorageWriter<R> {
         }
     }
 
-    /// How many syncs of records were done: fewer than records, when they come faster than the disk syncs.
+    /// How many syncs of records were done: fewer than records, when they come faster than the disk
+    /// syncs.
     pub fn syncs(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
     }

@@ -167,13 +167,21 @@ fn a_changed_count_of_incarnations_is_reported() {
     });
 }
 
+const FILES: &[&str] = &[
+    "log-000001",
+    "log-000002",
+    "superblock",
+    "incarnation",
+    "synced",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Whatever the files hold: an error, or the records that were there.
     #[test]
     fn no_bytes_make_it_panic(
-        name in prop::sample::select(vec!["log-000001", "log-000002", "superblock", "incarnation", "synced"]),
+        name in prop::sample::select(FILES),
         from in 0usize..600,
         noise in prop::collection::vec(any::<u8>(), 0..700),
         whole in any::<bool>(),

@@ -1,5 +1,5 @@
-//! Storage, used, crashed and damaged. That it promises what the simulated disk promises is tested where both
-//! can be seen, in `viewstorm/`.
+//! Storage, used, crashed and damaged. That it promises what the simulated disk promises is tested
+//! where both can be seen, in `viewstorm/`.
 
 mod cut;
 mod damage;

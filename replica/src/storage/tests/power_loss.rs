@@ -1,5 +1,6 @@
-//! Power losses at any moment: every sector that was written and not synced may be on the disk or not. And
-//! crashes of the process before them, which leave what was not synced to the next process.
+//! Power losses at any moment: every sector that was written and not synced may be on the disk or
+//! not. And crashes of the process before them, which leave what was not synced to the next
+//! process.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +15,8 @@ use super::super::segment::SEGMENT_HEADER_BYTES;
 use super::journal::Operation;
 use super::*;
 
-/// What the device writes whole or not at all: less than any real one, so that short records tear too.
+/// What the device writes whole or not at all: less than any real one, so that short records tear
+/// too.
 const SECTOR_BYTES: usize = 16;
 
 /// Chooses, always the same for a seed (SplitMix64).
@@ -59,7 +61,8 @@ impl ModelFile {
     }
 }
 
-/// A directory on a device that keeps what was synced. Files are known by number, whatever their names.
+/// A directory on a device that keeps what was synced. Files are known by number, whatever their
+/// names.
 #[derive(Clone, Default)]
 struct Model {
     files: Vec<ModelFile>,
@@ -123,7 +126,8 @@ impl Model {
         }
     }
 
-    /// The process is gone, and sometimes the power. Leaves what the next process reads in `directory`.
+    /// The process is gone, and sometimes the power. Leaves what the next process reads in
+    /// `directory`.
     fn crash(mut self, choices: &mut Choices, directory: &Path) -> Self {
         if choices.coin() {
             self.settle_names(|| choices.coin());
@@ -212,10 +216,15 @@ impl Between {
         }
         drop(storage);
         let operations = journal::take();
-        let crash = match choices.within(0..=2) {
-            0 => choices.within(0..=operations.len()),
-            _ => choices.within(ready..=operations.len()),
-        };
+        let earliest = if choices.within(0..=2) == 0 { 0 } else { ready };
+        let mut crash = choices.within(earliest..=operations.len());
+        if choices.coin() {
+            // Most is at stake just before a sync ends.
+            let to_sync = operations[crash..]
+                .iter()
+                .position(|operation| matches!(operation, Operation::Sync { .. }));
+            crash += to_sync.unwrap_or(0);
+        }
         let safe = reported.iter().rfind(|(at, _)| *at <= crash);
         let possible = match safe {
             Some((_, safe)) => states.split_off(*safe),
@@ -237,7 +246,8 @@ impl Between {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// `Effect::Persist`: "a crash loses some suffix of those not yet reported, never one from the middle".
+    /// `Effect::Persist`: "a crash loses some suffix of those not yet reported, never one from the
+    /// middle".
     #[test]
     fn a_crash_leaves_a_prefix_of_the_order_of_issue_with_all_that_was_reported(seed: u64) {
         let mut choices = Choices(seed);
