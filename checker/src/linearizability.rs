@@ -29,7 +29,7 @@ pub(crate) fn judge(partitions: &[Partition<'_>], options: &CheckOptions) -> Che
             search: search(
                 &Register,
                 &partition.operations,
-                partition.values_are_unique(),
+                partition.values_are_unique,
                 &mut purse,
             ),
         })
@@ -214,7 +214,7 @@ fn tell(
     frontier: &Frontier<ValueId>,
     options: &CheckOptions,
 ) -> Violation {
-    let unique = partition.values_are_unique();
+    let unique = partition.values_are_unique;
     let mut purse = Purse::new(options.search_budget).portion(MINIMISE_STEPS);
     let few = minimise(&partition.operations, unique, &mut purse);
     match search(

@@ -63,11 +63,12 @@ pub(crate) struct Partition<'h> {
     pub(crate) without_effect: Vec<Operation<Action>>,
     /// The values, by their numbers.
     pub(crate) values: Vec<&'h Value>,
+    /// Whether no value is put in place twice, and the initial one never.
+    pub(crate) values_are_unique: bool,
 }
 
 impl Partition<'_> {
-    /// Whether no value is put in place twice, and the initial one never.
-    pub(crate) fn values_are_unique(&self) -> bool {
+    fn writes_no_value_twice(&self) -> bool {
         let mut written = vec![false; self.values.len()];
         written[INITIAL as usize] = true;
         let mut writes = self
@@ -81,11 +82,16 @@ impl Partition<'_> {
 /// Reads register operations from a history's pairs: one partition a key.
 pub(crate) fn partitions<'h>(pairs: &[Pair<'h>]) -> Result<Vec<Partition<'h>>, BrokenHistory> {
     let mut reader = Reader::default();
+    // Most operations write or read a value of their own.
+    reader.numbers.reserve(pairs.len() / 2);
     for pair in pairs {
         reader.read(pair).map_err(|reason| {
             let event = pair.index();
             BrokenHistory::Unreadable { event, reason }
         })?;
+    }
+    for partition in &mut reader.partitions {
+        partition.values_are_unique = partition.writes_no_value_twice();
     }
     Ok(reader.partitions)
 }
@@ -178,6 +184,7 @@ impl<'h> Reader<'h> {
                 operations: Vec::new(),
                 without_effect: Vec::new(),
                 values: vec![&Value::Null],
+                values_are_unique: false,
             });
         }
         partition

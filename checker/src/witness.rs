@@ -269,7 +269,7 @@ impl<'p> Replay<'p> {
             state: Register.initial(),
             setter: None,
             pending,
-            values_are_unique: partition.values_are_unique(),
+            values_are_unique: partition.values_are_unique,
             is_ambiguous: false,
         }
     }

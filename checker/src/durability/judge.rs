@@ -33,7 +33,7 @@ pub(crate) fn judge(partitions: &[Partition<'_>], max_violations: usize) -> Chec
         }
         if reads.is_empty() {
             unread.push(partition.key_name().to_owned());
-        } else if !partition.values_are_unique() {
+        } else if !partition.values_are_unique {
             not_unique.push(partition.key_name().to_owned());
         } else {
             judged += acknowledged;

@@ -36,7 +36,7 @@ fn the_search_agrees_with_trying_all_orders() {
         for partition in read_partitions(&history) {
             let expected = brute_force(&partition.operations);
             answers[usize::from(expected)] += 1;
-            let unique = partition.values_are_unique();
+            let unique = partition.values_are_unique;
             for values_return_never in [false, true] {
                 if values_return_never && !unique {
                     continue;
@@ -75,7 +75,7 @@ fn what_is_cut_down_still_fits_no_order() {
             }
             let few = minimise(
                 &partition.operations,
-                partition.values_are_unique(),
+                partition.values_are_unique,
                 &mut ample(),
             );
             assert!(!brute_force(&few), "seed {seed}: {few:#?} has an order");
