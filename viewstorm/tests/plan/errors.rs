@@ -2,6 +2,25 @@
 
 use viewstorm::plan::Plan;
 
+/// A plan of 10 s with three replicas and three client endpoints, then this.
+macro_rules! with_faults {
+    ($text:literal) => {
+        concat!("name = \"x\"\n[run]\nduration = \"10s\"\n", $text)
+    };
+}
+
+/// The same, then one fault whose kind and time are right.
+macro_rules! with_fault {
+    ($kind:literal, $text:literal) => {
+        concat!(
+            "name = \"x\"\n[run]\nduration = \"10s\"\n[[nemesis]]\nfault = \"",
+            $kind,
+            "\"\nat = \"1s\"\n",
+            $text
+        )
+    };
+}
+
 /// A plan with everything right but what follows.
 fn refuse(text: &str) -> String {
     match Plan::parse("plan.toml", text, &[]) {
@@ -63,6 +82,54 @@ refused! {
     no_toml_and_a_mistake_besides: "name = \"x\"\n[cluster\nreplicas = = 3\n[run]\nduration = 30\n",
     empty: "",
     blank: "\n  \n",
+    a_fault_without_a_kind: with_faults!("[[nemesis]]\nat = \"1s\"\n"),
+    a_fault_of_no_kind: with_faults!("[[nemesis]]\nfault = \"partitoin\"\nat = \"1s\"\n"),
+    a_fault_without_a_time: with_faults!("[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\n"),
+    one_table_of_faults: with_faults!("[nemesis]\nfault = \"kill\"\n"),
+    a_list_of_no_faults: "name = \"x\"\nnemesis = [1]\n",
+    a_fault_after_the_end: with_faults!("[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\nat = \"10s\"\n"),
+    a_fault_after_the_default_end: "name = \"x\"\n[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\nat = \"31s\"\n",
+    a_fault_longer_than_the_run: with_fault!("kill", "target = \"one\"\nfor = \"11s\"\n"),
+    a_fault_of_no_length: with_fault!("kill", "target = \"one\"\nfor = \"0s\"\n"),
+    a_restart_that_lasts: with_fault!("restart", "target = \"one\"\nfor = \"1s\"\n"),
+    a_single_fault_that_recurs: with_fault!("kill", "target = \"one\"\njitter = \"1s\"\ncount = 3\n"),
+    a_fault_that_never_comes: with_faults!("[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\nevery = \"4s\"\nuntil = \"4s\"\n"),
+    a_jitter_beyond_the_period: with_faults!("[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\nevery = \"2s\"\njitter = \"3s\"\n"),
+    too_many_faults: with_faults!("[[nemesis]]\nfault = \"kill\"\ntarget = \"one\"\nat = \"0s\"\nevery = \"1ms\"\n[[nemesis]]\nfault = \"pause\"\ntarget = \"one\"\nevery = \"4s\"\n"),
+    a_fault_without_a_target: with_fault!("pause", ""),
+    a_target_of_no_kind: with_fault!("kill", "target = \"primry\"\n"),
+    a_target_that_is_not_there: with_fault!("kill", "target = \"r3\"\n"),
+    a_client_that_is_not_there: with_fault!("loss", "share = 0.1\ntarget = [\"r0\", \"c3\"]\n"),
+    a_client_that_is_killed: with_fault!("kill", "target = \"c0\"\n"),
+    more_replicas_than_there_are: with_fault!("pause", "target = \"random(4)\"\n"),
+    a_minority_of_two: "name = \"x\"\n[cluster]\nreplicas = 2\n[[nemesis]]\nfault = \"kill\"\ntarget = \"minority\"\nat = \"1s\"\n",
+    a_target_that_is_a_number: with_fault!("kill", "target = 1\n"),
+    a_key_of_another_fault: with_fault!("kill", "target = \"one\"\nshape = \"halves\"\n"),
+    a_key_of_a_fault_elsewhere: "name = \"x\"\n[cluster]\nflapping = \"1s\"\n",
+    a_key_of_no_fault: with_fault!("kill", "tarrget = \"one\"\n"),
+    a_partition_without_a_shape: with_fault!("partition", "target = \"r9\"\n"),
+    a_shape_of_no_kind: with_fault!("partition", "shape = \"majority-ring\"\n"),
+    a_shape_without_its_parameters: with_fault!("partition", "shape = \"groups\"\n"),
+    a_parameter_of_another_shape: with_fault!("partition", "shape = \"halves\"\ntarget = \"primary\"\n"),
+    a_ring_of_two: "name = \"x\"\n[cluster]\nreplicas = 2\n[[nemesis]]\nfault = \"partition\"\nshape = \"majorities-ring\"\nat = \"1s\"\n",
+    one_direction_of_a_ring: with_fault!("partition", "shape = \"majorities-ring\"\ndirection = \"in\"\n"),
+    all_replicas_isolated: with_fault!("partition", "shape = \"isolate\"\ntarget = \"all\"\n"),
+    a_node_in_two_groups: with_fault!("partition", "shape = \"groups\"\ngroups = [[\"r0\"], [\"r1\", \"r0\"]]\n"),
+    one_group: with_fault!("partition", "shape = \"groups\"\ngroups = [[\"r0\", \"r1\"]]\n"),
+    a_link_between_clients: with_fault!("partition", "shape = \"links\"\nlinks = [[\"c0\", \"c1\"]]\n"),
+    a_link_with_one_end: with_fault!("delay", "delay = \"5ms\"\nlinks = [[\"r0\"]]\n"),
+    links_and_a_target: with_fault!("loss", "share = 0.1\ntarget = \"one\"\nlinks = [[\"r0\", \"r1\"]]\n"),
+    a_flap_that_does_not_fit: with_fault!("partition", "shape = \"halves\"\nfor = \"1s\"\nflapping = \"600ms\"\n"),
+    a_loss_of_nothing: with_fault!("loss", "share = 0\n"),
+    a_loss_without_a_share: with_fault!("loss", ""),
+    a_delay_without_a_length: with_fault!("delay", ""),
+    messages_without_an_act: with_fault!("messages", "target = \"primary\"\n"),
+    messages_of_no_kind: with_fault!("messages", "act = \"drop\"\ntarget = \"primary\"\nkinds = [\"Prepare\", \"StartViewChang\"]\n"),
+    a_range_backwards: with_fault!("messages", "act = \"hold\"\ntarget = \"primary\"\nviews = [3, 1]\n"),
+    loss_on_reliable_links: with_fault!("partition", "shape = \"halves\"\n[model]\nnetwork = \"reliable\"\n"),
+    corruption_is_a_loss: with_fault!("corrupt", "share = 0.1\n[model]\nnetwork = \"reliable\"\n"),
+    a_restart_where_nobody_comes_back: with_fault!("kill", "target = \"one\"\nfor = \"1s\"\n[model]\nnodes = \"crash-stop\"\n"),
+    a_delay_where_delays_are_bounded: with_fault!("pause", "target = \"one\"\n[model]\ntiming = \"synchronous\"\n"),
     many_at_once: "nam = \"x\"\n[wrld]\n[cluster]\nreplicas = 0\nprotocol = \"vrr\"\n[workload]\nrate = -1\n[run]\nduration = \"soon\"\n",
 }
 
@@ -87,6 +154,18 @@ fn a_directory_is_no_plan() {
         "{errors}"
     );
     assert!(errors.contains("is a directory"), "{errors}");
+}
+
+#[test]
+fn a_crash_without_a_return_stays_in_crash_stop() {
+    let text = with_fault!("kill", "target = \"one\"\n[model]\nnodes = \"crash-stop\"\n");
+    assert!(Plan::parse("plan.toml", text, &[]).is_ok());
+}
+
+#[test]
+fn a_majority_may_be_killed_at_a_time() {
+    let text = with_fault!("kill", "target = \"majority\"\nfor = \"1s\"\n");
+    assert!(Plan::parse("plan.toml", text, &[]).is_ok());
 }
 
 #[test]

@@ -4,5 +4,6 @@
 mod any_bytes;
 mod errors;
 mod experiments;
+mod faults;
 mod overrides;
 mod resolved;

@@ -9,6 +9,9 @@ use viewstorm::plan::{
 };
 use viewstorm_checker::Validity;
 use viewstorm_history::Seed;
+use viewstorm_nemesis::Declaration;
+
+use crate::faults;
 
 fn duration(nanos: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     nanos.prop_map(Duration::from_nanos)
@@ -132,10 +135,18 @@ prop_compose! {
         workload in workload(),
         run in run(),
         (check, expect) in judged(),
+        drawn in prop::collection::vec(faults::drawn(), 0..6),
     ) -> Plan {
+        let nemesis: Vec<Declaration> =
+            drawn.into_iter().map(|fault| fault.declare(run.duration)).collect();
+        // Faults need a model that allows them, and the nodes that they name.
+        let has_faults = !nemesis.is_empty();
+        let model = if has_faults { Model::default() } else { model };
+        let replicas = cluster.replicas.max(if has_faults { 3 } else { 1 });
+        let cluster = Cluster { replicas, ..cluster };
         let kind = if simulated { WorldKind::Simulated } else { WorldKind::Processes };
         let world = World { kind };
-        Plan { name, description, world, model, cluster, workload, run, check, expect }
+        Plan { name, description, world, model, cluster, workload, run, nemesis, check, expect }
     }
 }
 
@@ -148,6 +159,13 @@ proptest! {
     #[test]
     fn any_plan_reads_back_as_it_is_written(plan in plan()) {
         prop_assert_eq!(read_back(&plan), plan);
+    }
+
+    #[test]
+    fn a_resolved_plan_reads_back_and_means_the_same_faults(plan in plan(), seed: u64, other: u64) {
+        let resolved = plan.resolved(Seed(seed));
+        prop_assert_eq!(&read_back(&resolved), &resolved);
+        prop_assert_eq!(resolved.timeline(Seed(other)), plan.timeline(Seed(seed)));
     }
 }
 

@@ -328,7 +328,10 @@ fn read_shape(
         ShapeName::Isolate => {
             let span = target.span().cloned();
             let target = needed(section, target, "target", "whom it isolates", "minority")?;
-            if let (Target::All, Some(span)) = (&target, span) {
+            let is_all = around.replicas.is_some_and(|replicas| {
+                !matches!(target, Target::Named(_)) && target.count(replicas) >= replicas.into()
+            });
+            if let Some(span) = span.filter(|_| is_all) {
                 let title = "this isolates all replicas from nobody";
                 section.note(PlanError::at(&span, title, "expected fewer than all"));
                 return None;
