@@ -3,7 +3,7 @@
 //! | setting | with quinn's default | here |
 //! |---|---|---|
 //! | initial RTT | at 30% loss a handshake takes 1 s | 2.3 ms |
-//! | congestion control | cubic collapses at 20% loss: p50 2.7 s | a fixed window: 8.5 ms |
+//! | congestion control | cubic collapses at 20% loss: p50 2.7 s | a fixed send window: 8.5 ms |
 //! | keep-alive | up to as long as the outage until the first answer | under 35 ms |
 //! | connection ids, reset key | a restarted peer is unnoticed for 30 s | 25 to 43 ms |
 
@@ -22,19 +22,25 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// How long a connection without any sign of life lasts. Failure detection belongs to the protocols' timers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle connection shows a sign of life.
-const KEEP_ALIVE: Duration = Duration::from_millis(100);
+///
+/// After a partition it is the next sign of life that gets through, and whose acknowledgement shows what was lost:
+/// the probe timeout has doubled too often by then.
+const KEEP_ALIVE: Duration = Duration::from_millis(50);
 /// What a round trip is believed to take before one was measured.
 const INITIAL_RTT: Duration = Duration::from_millis(5);
-/// How many bytes may be in flight, whatever is lost. More than a socket buffer holds is slower, not faster.
-const WINDOW: u64 = 128 << 10;
+/// How many bytes may be in flight, whatever is lost. It must never bind: a connection that may send no more for
+/// congestion does not acknowledge what it receives either, nor show signs of life (quinn-proto 0.11.19), and after a
+/// partition both ends would wait for a probe timeout that has doubled to seconds. [`SEND_WINDOW`] binds instead.
+const WINDOW: u64 = 16 * SEND_WINDOW;
 /// How many streams a peer may have open to us: one for messages, the others for large ones.
 pub(super) const STREAMS_MAX: u32 = 8;
 /// How many bytes of one stream a peer may send ahead of our reading.
 const STREAM_RECEIVE_WINDOW: u32 = 1 << 20;
 /// How many bytes of all its streams a peer may send ahead of our reading.
 const RECEIVE_WINDOW: u32 = 4 << 20;
-/// How many bytes a connection keeps for retransmission.
-const SEND_WINDOW: u64 = 1 << 20;
+/// How many bytes of messages a connection has under way: sent, and not known to have arrived. What comes on top waits
+/// in the peer's queue. More than a socket buffer holds is slower, not faster.
+const SEND_WINDOW: u64 = 128 << 10;
 /// What a socket's buffers should hold, each.
 const SOCKET_BUFFER: usize = 4 << 20;
 
