@@ -34,7 +34,7 @@ pub struct ReplicaConfig {
     pub seed: u64,
     /// Where it listens; port 0 for any free one, which its hello then names.
     pub listen: SocketAddr,
-    /// Its storage. The directory exists.
+    /// Its storage. The directory is made if it is not there.
     pub directory: PathBuf,
     /// Its trace: lines are appended.
     pub trace: PathBuf,
@@ -182,6 +182,8 @@ const fn tap_buffer_default() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Authority;
 
@@ -261,6 +263,13 @@ mod tests {
             spoil(&mut config);
             let error = config.check().unwrap_err().to_string();
             assert!(error.starts_with(field), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_refused(text in ".{0,200}") {
+            prop_assert!(toml::from_str::<ReplicaConfig>(&text).is_err());
         }
     }
 }

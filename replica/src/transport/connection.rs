@@ -21,6 +21,9 @@ use crate::passenger::Parcel;
 
 /// How long the hello of a peer may take.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// The greatest Lamport stamp that is believed: no clock that counts events comes near it, and one that is set
+/// to it can go on for ever.
+const LAMPORT_MAX: u64 = 1 << 62;
 /// The priority of streams with large messages; the others have 0.
 const LARGE_PRIORITY: i32 = -1;
 
@@ -32,7 +35,7 @@ pub(super) enum CloseCode {
     Stopped = 0,
     /// The peer sent what is no message.
     Malformed = 1,
-    /// The peer's certificate does not allow it to connect here.
+    /// The peer's certificate does not allow it to connect here, or not so often.
     NotAllowed = 2,
     /// A later incarnation of the peer was here before.
     Stale = 3,
@@ -70,8 +73,12 @@ enum Failure {
         stale: Incarnation,
         met: Incarnation,
     },
+    #[error("it has too many connections that say nothing")]
+    TooMany,
     #[error("it speaks for another node, or to another")]
     Misaddressed,
+    #[error("a Lamport stamp of {0}")]
+    AbsurdStamp(u64),
     #[error("its messages ended")]
     Ended,
 }
@@ -85,8 +92,9 @@ impl Failure {
             | Self::Frame(_)
             | Self::FalseHello(_)
             | Self::Misaddressed
+            | Self::AbsurdStamp(_)
             | Self::Ended => Some(CloseCode::Malformed),
-            Self::NotAllowed => Some(CloseCode::NotAllowed),
+            Self::NotAllowed | Self::TooMany => Some(CloseCode::NotAllowed),
             Self::NoHello => Some(CloseCode::NoHello),
             Self::Stale { .. } => Some(CloseCode::Stale),
         }
@@ -177,6 +185,20 @@ async fn establish<M: Message>(
     if !allowed {
         return Err(Failure::NotAllowed);
     }
+    if !shared.peers().greets(peer) {
+        return Err(Failure::TooMany);
+    }
+    let established = greet(shared, connection, peer).await;
+    shared.peers().greeted(peer);
+    established
+}
+
+/// Exchanges hellos with a peer that may connect.
+async fn greet<M: Message>(
+    shared: &Shared<M>,
+    connection: &Connection,
+    peer: NodeId,
+) -> Result<Established, Failure> {
     let mut sender = connection.open_uni().await?;
     let mut hello = Vec::new();
     frame::encode(&Hello::new(shared.me, shared.incarnation), &mut hello)?;
@@ -257,6 +279,9 @@ async fn deliver<M: Message>(
         let parcel: Parcel<M> = frame::decode(&frame)?;
         if parcel.from.node() != peer || parcel.to.node() != shared.me {
             return Err(Failure::Misaddressed);
+        }
+        if parcel.envelope.lamport > LAMPORT_MAX {
+            return Err(Failure::AbsurdStamp(parcel.envelope.lamport));
         }
         if shared
             .arrivals

@@ -99,21 +99,7 @@ impl<M: Message + Send + 'static> Transport<M> {
         };
         let socket = settings::bind(listen).map_err(failed)?;
         let socket = Arc::new(ProbeSocket::new(socket, filter).map_err(failed)?);
-        let transport = Arc::new(settings::transport_config());
-        let mut client = ClientConfig::new(Arc::new(tls.client));
-        client.transport_config(Arc::clone(&transport));
-        let server = matches!(me, NodeId::Replica(_)).then(|| {
-            let mut server = ServerConfig::with_crypto(Arc::new(tls.server));
-            server.transport_config(transport).migration(false);
-            server
-        });
-        let endpoint = Endpoint::new_with_abstract_socket(
-            settings::endpoint_config(&tls.secret),
-            server,
-            Arc::clone(&socket) as _,
-            Arc::new(TokioRuntime),
-        )
-        .map_err(failed)?;
+        let (endpoint, client) = open(me, tls, &socket).map_err(failed)?;
         let address = endpoint.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared::new(
             me,
@@ -184,6 +170,28 @@ impl<M: Message + Send + 'static> Transport<M> {
         self.endpoint.close(CloseCode::Stopped.into(), b"stopped");
         let _ = timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
     }
+}
+
+/// The QUIC endpoint on a socket, and what it dials with. Clients accept nobody.
+fn open(me: NodeId, tls: Tls, socket: &Arc<ProbeSocket>) -> io::Result<(Endpoint, ClientConfig)> {
+    let transport = Arc::new(settings::transport_config());
+    let mut client = ClientConfig::new(Arc::new(tls.client));
+    client.transport_config(Arc::clone(&transport));
+    let server = matches!(me, NodeId::Replica(_)).then(|| {
+        let mut server = ServerConfig::with_crypto(Arc::new(tls.server));
+        server
+            .transport_config(transport)
+            .migration(false)
+            .max_incoming(CONNECTIONS_MAX);
+        server
+    });
+    let endpoint = Endpoint::new_with_abstract_socket(
+        settings::endpoint_config(&tls.secret),
+        server,
+        Arc::clone(socket) as _,
+        Arc::new(TokioRuntime),
+    )?;
+    Ok((endpoint, client))
 }
 
 async fn accept<M: Message + Send + 'static>(endpoint: Endpoint, shared: Arc<Shared<M>>) {

@@ -14,6 +14,9 @@ use super::queue::Queue;
 /// How many connections a node has at most; the oldest gives way.
 pub(super) const CONNECTIONS_PER_PEER_MAX: usize = 4;
 
+/// How many connections of a node may be about to say hello. A dial loop has fewer attempts under way.
+pub(super) const GREETINGS_PER_PEER_MAX: usize = 16;
+
 /// Names one connection of this process.
 pub(super) type ConnectionNumber = u64;
 
@@ -28,6 +31,8 @@ pub(super) struct Peers<C> {
 #[derive(Debug)]
 struct Peer<C> {
     met: Incarnation,
+    /// How many connections have not said hello yet.
+    greeting: usize,
     /// Oldest first.
     live: Vec<Live<C>>,
 }
@@ -64,6 +69,19 @@ impl<C> Peers<C> {
         }
     }
 
+    /// A connection of `node` is about to say hello. False if too many are; otherwise [`Self::greeted`] follows.
+    pub(super) fn greets(&mut self, node: NodeId) -> bool {
+        let peer = self.peers.entry(node).or_default();
+        let room = peer.greeting < GREETINGS_PER_PEER_MAX;
+        peer.greeting += usize::from(room);
+        room
+    }
+
+    /// A connection of `node` has said hello, or will not.
+    pub(super) fn greeted(&mut self, node: NodeId) {
+        self.peers.entry(node).or_default().greeting -= 1;
+    }
+
     /// Lets a connection of `node` in, or not.
     pub(super) fn admit(
         &mut self,
@@ -71,11 +89,7 @@ impl<C> Peers<C> {
         incarnation: Incarnation,
         handle: C,
     ) -> Result<Admitted<C>, Stale> {
-        let empty = || Peer {
-            met: incarnation,
-            live: Vec::new(),
-        };
-        let peer = self.peers.entry(node).or_insert_with(empty);
+        let peer = self.peers.entry(node).or_default();
         if self.fence && incarnation < peer.met {
             return Err(Stale { met: peer.met });
         }
@@ -116,6 +130,16 @@ impl<C> Peers<C> {
             .iter()
             .max_by_key(|live| (live.incarnation, live.number))?;
         Some(&latest.queue)
+    }
+}
+
+impl<C> Default for Peer<C> {
+    fn default() -> Self {
+        Self {
+            met: Incarnation(0),
+            greeting: 0,
+            live: Vec::new(),
+        }
     }
 }
 
@@ -186,5 +210,17 @@ mod tests {
         peers.admit(NodeId::replica(1), Incarnation(5), 1).unwrap();
         peers.admit(NodeId::Client(1), Incarnation(0), 2).unwrap();
         assert!(peers.queue(NodeId::replica(2)).is_none());
+    }
+
+    #[test]
+    fn a_node_has_few_connections_that_say_nothing() {
+        let mut peers: Peers<u8> = Peers::new(true);
+        for _ in 0..GREETINGS_PER_PEER_MAX {
+            assert!(peers.greets(NODE));
+        }
+        assert!(!peers.greets(NODE));
+        assert!(peers.greets(NodeId::replica(2)));
+        peers.greeted(NODE);
+        assert!(peers.greets(NODE));
     }
 }

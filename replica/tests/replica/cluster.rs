@@ -4,7 +4,7 @@ use viewstorm_protocol::{ClientId, Incarnation};
 use viewstorm_replica::ClientEvent;
 use viewstorm_replica::control::Report;
 
-use crate::support::clients::{Clients, read, session, value, write};
+use crate::support::clients::{Clients, large_write, read, session, value, write};
 use crate::support::cluster::Cluster;
 use crate::support::wait_for;
 
@@ -92,4 +92,26 @@ fn what_was_acknowledged_survives_a_stop_of_all() {
         let completion = clients.perform(session(2), read(&format!("k{key}")));
         assert_eq!(value(&completion), Some(45 + key));
     }
+}
+
+#[test]
+fn large_messages_arrive_and_hold_nothing_up() {
+    let cluster = Cluster::running(3);
+    let clients = Clients::start(&cluster, 1);
+    // More at once than a queue takes: what finds no room is said again.
+    const SESSIONS: u64 = 8;
+    for number in 0..SESSIONS {
+        clients
+            .host
+            .invoke(session(number), large_write("k", number, 100_000));
+    }
+    let mut last = 0;
+    for _ in 0..SESSIONS {
+        let completed = |event: &ClientEvent| match event {
+            ClientEvent::Completed { completion, .. } => Some(completion.order),
+            _ => None,
+        };
+        last = last.max(wait_for(&clients.events, "a completion", completed));
+    }
+    assert_eq!(last, SESSIONS);
 }

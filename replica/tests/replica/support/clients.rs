@@ -1,6 +1,7 @@
 //! Clients that write and read registers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
@@ -27,6 +28,14 @@ pub(crate) fn write(key: &str, value: u64) -> Bytes {
         .into()
 }
 
+/// A write that carries so many bytes besides its value.
+pub(crate) fn large_write(key: &str, value: u64, padding: usize) -> Bytes {
+    let (key, padding): (&[u8], &[u8]) = (key.as_bytes(), &vec![7; padding]);
+    postcard::to_allocvec(&(1_u8, key, value, padding))
+        .unwrap()
+        .into()
+}
+
 pub(crate) fn read(key: &str) -> Bytes {
     postcard::to_allocvec(&(0_u8, key.as_bytes()))
         .unwrap()
@@ -43,11 +52,19 @@ pub(crate) fn value(completion: &Completion) -> Option<u64> {
 impl Clients {
     /// So many endpoints that know where the cluster's replicas listen.
     pub(crate) fn start(cluster: &Cluster, endpoints: u16) -> Self {
-        let dial: BTreeMap<ReplicaId, _> = cluster
-            .ids()
-            .into_iter()
-            .map(|id| (id, cluster.address(NodeId::Replica(id))))
-            .collect();
+        Self::start_via(cluster, endpoints, |id| {
+            cluster.address(NodeId::Replica(id))
+        })
+    }
+
+    /// So many endpoints that are told where to dial each replica.
+    pub(crate) fn start_via(
+        cluster: &Cluster,
+        endpoints: u16,
+        route: impl Fn(ReplicaId) -> SocketAddr,
+    ) -> Self {
+        let ids = cluster.ids().into_iter();
+        let dial: BTreeMap<ReplicaId, _> = ids.map(|id| (id, route(id))).collect();
         let endpoint = |endpoint| ClientEndpoint {
             endpoint,
             listen: cluster.address(NodeId::Client(endpoint)),
@@ -76,6 +93,11 @@ impl Clients {
     /// Does an operation in a session, and waits for its result.
     pub(crate) fn perform(&self, client: ClientId, operation: Bytes) -> Completion {
         self.host.invoke(client, operation);
+        self.wait_for_completion(client)
+    }
+
+    /// Waits for the result of a session's operation.
+    pub(crate) fn wait_for_completion(&self, client: ClientId) -> Completion {
         wait_for(&self.events, "a completion", |event| match event {
             ClientEvent::Completed {
                 client: of,

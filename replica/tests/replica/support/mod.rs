@@ -2,6 +2,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod cluster;
+pub(crate) mod relay;
 pub(crate) mod rules;
 pub(crate) mod stranger;
 

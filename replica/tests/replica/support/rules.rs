@@ -7,7 +7,7 @@ use viewstorm_protocol::{Instant, Passing, Tap, TapVerdict};
 use viewstorm_replica::TapControl;
 
 /// What the rules of [`ByKind`] delay by.
-pub(crate) const DELAY: Duration = Duration::from_millis(30);
+pub(crate) const DELAY: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 pub(crate) struct ByKind(BTreeMap<String, String>);
