@@ -1,7 +1,7 @@
 //! One connection, from the handshake's end to its close: hellos, then messages both ways.
 //!
 //! ```text
-//!   stream 0 of each side: Hello, then ordinary messages, in order
+//!   stream 0 of each side: Hello, then ordinary messages, in order, or empty frames
 //!   later streams:         one large message each, of lower priority
 //! ```
 
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use viewstorm_protocol::{Incarnation, Message, NodeId};
 
 use super::frame::{self, Decoder, FrameError, Hello};
 use super::link::{Arrival, Shared};
 use super::peers::Admitted;
-use super::queue::Queue;
+use super::queue::{Batch, Queue};
 use super::tls;
 use crate::passenger::Parcel;
 
@@ -24,6 +25,10 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// The greatest Lamport stamp that is believed: no clock that counts events comes near it, and one that is set
 /// to it can go on for ever.
 const LAMPORT_MAX: u64 = 1 << 62;
+/// After so long without a message we say that we live. QUIC's own signs of life come ever more rarely while
+/// nothing is answered; new bytes go out at once, and so meet a restarted peer or a healed link within this
+/// time, whatever the protocol has to say.
+const PING_INTERVAL: Duration = Duration::from_millis(50);
 /// The priority of streams with large messages; the others have 0.
 const LARGE_PRIORITY: i32 = -1;
 
@@ -209,7 +214,7 @@ async fn greet<M: Message>(
         let hello: Hello = read_hello(&mut receiver, &mut decoder).await?;
         Ok::<_, Failure>((receiver, decoder, hello))
     };
-    let received = tokio::time::timeout(HELLO_TIMEOUT, receive).await;
+    let received = timeout(HELLO_TIMEOUT, receive).await;
     let (receiver, mut decoder, hello) = received.map_err(|_| Failure::NoHello)??;
     if hello.node != peer || !hello.is_understood() {
         return Err(Failure::FalseHello(hello));
@@ -276,6 +281,9 @@ async fn deliver<M: Message>(
     decoder: &mut Decoder,
 ) -> Result<(), Failure> {
     while let Some(frame) = decoder.next()? {
+        if frame.is_empty() {
+            continue; // It lives.
+        }
         let parcel: Parcel<M> = frame::decode(&frame)?;
         if parcel.from.node() != peer || parcel.to.node() != shared.me {
             return Err(Failure::Misaddressed);
@@ -334,7 +342,10 @@ async fn read_large<M: Message>(
 async fn write(connection: Connection, mut stream: SendStream, queue: Arc<Queue>) -> Failure {
     let mut large = JoinSet::new();
     loop {
-        let batch = queue.take().await;
+        let batch = match timeout(PING_INTERVAL, queue.take()).await {
+            Ok(batch) => batch,
+            Err(_) => Batch::from(frame::PING),
+        };
         for message in batch.large {
             while large.try_join_next().is_some() {}
             large.spawn(write_large(connection.clone(), message, Arc::clone(&queue)));

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::{ClientConfig, Connection, Endpoint};
 use tokio::task::JoinSet;
@@ -23,6 +23,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_millis(250);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many attempts are under way at once.
 const ATTEMPTS_MAX: usize = 8;
+/// A connection that lasted so long is dialled again without a pause.
+const LASTING: Duration = Duration::from_secs(1);
 /// The pause before the next attempt, half as long to half as long again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,8 +43,12 @@ impl Dial {
     pub(super) async fn keep<M: Message + Send + 'static>(mut self, shared: Arc<Shared<M>>) {
         loop {
             let connection = self.connect().await;
+            let began = Instant::now();
             serve(Arc::clone(&shared), connection, Some(self.peer)).await;
-            sleep(self.jitter.around(PAUSE)).await;
+            // A connection that lasted was not refused: its peer is likely to be there again.
+            if began.elapsed() < LASTING {
+                sleep(self.jitter.around(PAUSE)).await;
+            }
         }
     }
 

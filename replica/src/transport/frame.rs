@@ -16,6 +16,8 @@ pub(super) const LARGE_MAX: usize = 16 << 20;
 pub(super) const HELLO_MAX: usize = 64;
 
 const LENGTH_BYTES: usize = 4;
+/// The empty frame: a sign of life.
+pub(super) const PING: &[u8] = &[0; LENGTH_BYTES];
 /// What tells this format from others.
 const VERSION: u16 = 1;
 

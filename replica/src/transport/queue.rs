@@ -42,6 +42,16 @@ pub(super) struct Batch {
     pub(super) large: Vec<Bytes>,
 }
 
+impl From<&'static [u8]> for Batch {
+    /// Frames that were never queued.
+    fn from(frames: &'static [u8]) -> Self {
+        Self {
+            ordinary: Bytes::from_static(frames),
+            large: Vec::new(),
+        }
+    }
+}
+
 /// Why a message is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {

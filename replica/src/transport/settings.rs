@@ -41,6 +41,8 @@ const RECEIVE_WINDOW: u32 = 4 << 20;
 /// How many bytes of messages a connection has under way: sent, and not known to have arrived. What comes on top waits
 /// in the peer's queue. More than a socket buffer holds is slower, not faster.
 const SEND_WINDOW: u64 = 128 << 10;
+/// The least time between two stateless resets.
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// What a socket's buffers should hold, each.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -72,6 +74,8 @@ pub(super) fn endpoint_config(secret: &[u8]) -> EndpointConfig {
     let connection_ids = u64::from_le_bytes(connection_ids);
     let mut config = EndpointConfig::new(Arc::new(reset_key));
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_ids)));
+    // All peers of a restarted node learn of it at once.
+    config.min_reset_interval(RESET_INTERVAL);
     // A first byte of 0 is a probe's: QUIC packets keep their fixed bit.
     config.grease_quic_bit(false);
     config

@@ -141,7 +141,6 @@ fn nonsense_closes_the_connection_that_it_came_on_and_nothing_else() {
     let replica = |id| Address::Replica(ReplicaId(id));
     let after_hello = [
         frame(b"this is no message"),
-        frame(b""),
         u32::MAX.to_le_bytes().to_vec(),
         [&request(client(9), replica(0))[..], &frame(&[0; 70_000])].concat(),
         request(client(8), replica(0)),
