@@ -56,7 +56,7 @@ pub enum ClientEvent {
 }
 
 /// Client sessions on their endpoints, on a thread of their own. Dropping it closes all connections, ends the
-/// thread and waits for it.
+/// thread and waits for it. Not for async code: an order waits while too many others do.
 #[derive(Debug)]
 pub struct ClientHost {
     orders: Option<mpsc::Sender<Order>>,
