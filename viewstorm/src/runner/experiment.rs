@@ -419,11 +419,13 @@ impl<'a> Experiment<'a> {
             Stage::Drain => Some(self.stages.drain),
             Stage::Heal | Stage::FinalReads | Stage::Done => None,
         };
+        // What was due by now has been done. To wait for it again would be to wait for ever in virtual time,
+        // as for a drain whose time is over but whose last operation is not.
         [arrival, stage_end, self.nemesis.next_timeout(), self.sessions.next_deadline()]
             .into_iter()
             .flatten()
+            .filter(|at| *at > now)
             .fold(now + LOOK_UP_EVERY, Timestamp::min)
-            .max(now)
     }
 }
 
