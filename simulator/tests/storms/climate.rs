@@ -14,6 +14,7 @@ pub(crate) enum FaultKind {
     Rough,
     Tap,
     Kill,
+    Dethrone,
     PowerLoss,
     CrashInStep,
     CrashAll,
@@ -25,11 +26,12 @@ pub(crate) enum FaultKind {
 }
 
 impl FaultKind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Partition,
         Self::Rough,
         Self::Tap,
         Self::Kill,
+        Self::Dethrone,
         Self::PowerLoss,
         Self::CrashInStep,
         Self::CrashAll,
@@ -54,51 +56,109 @@ pub(crate) struct Climate {
     pub(crate) lull: u64,
     /// The longest that a fault lasts, in milliseconds.
     pub(crate) spell: u64,
+    /// How long messages and syncs take at most while the storm lasts, in milliseconds: where that is as
+    /// long as the replicas' patience, everything overtakes everything.
+    pub(crate) turbulence: u64,
+    /// How often, in a hundred, a change of roles brings a fault or ends one.
+    pub(crate) jumpy: usize,
     /// The faults, each as often as it is likely.
     pub(crate) faults: Vec<FaultKind>,
 }
 
-impl Climate {
-    pub(crate) fn draw(seed: u64, sizes: &[u16]) -> Self {
-        let seed = Seed(seed);
-        let mut random = Random::new(seed, "climate");
-        let topology = Topology {
-            replicas: random.pick(sizes),
-            clients: 2,
-        };
-        let mut simulation = SimulationConfig::new(seed, topology);
-        simulation.network_delay = random.pick(&[
-            Between::micros(50, 500),
-            Between::micros(200, 300),
-            Between::micros(20, 8_000),
-        ]);
-        simulation.sync_latency = random.pick(&[
-            Between::micros(100, 1_000),
-            Between::micros(10, 50),
-            Between::micros(500, 20_000),
-        ]);
-        simulation.cut_in_flight = random.chance(50);
-        simulation.fence_incarnations = random.chance(50);
-        let busy = random.chance(10);
+/// What the cluster mostly has to cope with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Season {
+    Mixed,
+    /// Many clients at once: batches and full pipelines.
+    Rush,
+    /// Little is done and primaries change all the time: what is late is late by whole rounds of them.
+    Carousel,
+}
+
+impl Season {
+    fn draw(random: &mut Random) -> Self {
+        match random.below(20) {
+            0..2 => Self::Rush,
+            2..5 => Self::Carousel,
+            _ => Self::Mixed,
+        }
+    }
+
+    /// The faults, each as often as it is likely.
+    fn faults(self, random: &mut Random) -> Vec<FaultKind> {
         let mut faults = Vec::new();
+        if self == Self::Carousel {
+            faults.extend([FaultKind::Dethrone; 6]);
+            // Clients die, too: else the operation that was lost is the one that is asked for again.
+            faults.extend([FaultKind::ClientCrash; 4]);
+            faults.extend([FaultKind::Partition; 3]);
+            faults.push(FaultKind::Tap);
+        }
         while faults.is_empty() {
             for kind in FaultKind::ALL {
                 let weight = random.pick(&[0, 0, 1, 2, 5]);
                 faults.extend(std::iter::repeat_n(kind, weight));
             }
         }
-        Self {
-            simulation,
-            sessions: if busy { 300 } else { random.pick(&[2, 4, 6]) },
-            think: if busy {
-                100
-            } else {
-                random.pick(&[2, 10, 200])
-            },
-            length: random.pick(&[500, 1_000, 2_000, 4_000]),
-            lull: random.pick(&[20, 100, 300]),
-            spell: random.pick(&[50, 300, 1_500]),
-            faults,
+        faults
+    }
+
+    /// How many clients there are, and how long they think.
+    fn clients(self, random: &mut Random) -> (usize, u64) {
+        match self {
+            Self::Mixed => (random.pick(&[2, 4, 6]), random.pick(&[2, 10, 200])),
+            Self::Rush => (300, 100),
+            Self::Carousel => (4, 200),
         }
+    }
+}
+
+impl Climate {
+    pub(crate) fn draw(seed: u64, sizes: &[u16]) -> Self {
+        let seed = Seed(seed);
+        let mut random = Random::new(seed, "climate");
+        let season = Season::draw(&mut random);
+        let (sessions, think) = season.clients(&mut random);
+        let (lulls, turbulences): (&[u64], &[u64]) = match season {
+            Season::Carousel => (&[20, 60], &[5, 20, 40]),
+            Season::Mixed | Season::Rush => (&[20, 100, 300], &[0, 0, 40, 150]),
+        };
+        let turbulence = random.pick(turbulences);
+        // Where everything is slow, less happens in the same time.
+        let slowdown = if turbulence > 0 { 3 } else { 1 };
+        Self {
+            simulation: simulation(seed, random.pick(sizes), &mut random),
+            sessions,
+            think,
+            length: slowdown * random.pick(&[500, 1_000, 2_000, 4_000]),
+            lull: random.pick(lulls),
+            spell: random.pick(&[50, 300, 1_500]),
+            turbulence,
+            jumpy: random.pick(&[0, 10, 40]),
+            faults: season.faults(&mut random),
+        }
+    }
+}
+
+/// The world before the storm.
+fn simulation(seed: Seed, replicas: u16, random: &mut Random) -> SimulationConfig {
+    let topology = Topology {
+        replicas,
+        clients: 2,
+    };
+    SimulationConfig {
+        network_delay: random.pick(&[
+            Between::micros(50, 500),
+            Between::micros(200, 300),
+            Between::micros(20, 8_000),
+        ]),
+        sync_latency: random.pick(&[
+            Between::micros(100, 1_000),
+            Between::micros(10, 50),
+            Between::micros(500, 20_000),
+        ]),
+        cut_in_flight: random.chance(50),
+        fence_incarnations: random.chance(50),
+        ..SimulationConfig::new(seed, topology)
     }
 }

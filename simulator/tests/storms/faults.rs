@@ -27,6 +27,9 @@ const KINDS: [&str; 10] = [
     "NewState",
 ];
 
+/// How long a dethroned primary is down.
+const GRACE: Duration = Duration::from_millis(1);
+
 /// What ends a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Relief {
@@ -45,6 +48,9 @@ pub(crate) struct Weather {
     kinds: Vec<FaultKind>,
     lull: u64,
     spell: u64,
+    jumpy: usize,
+    /// What happens on every link.
+    base: LinkRule,
     cut: BTreeSet<Link>,
     rough: BTreeMap<Link, LinkRule>,
     taps: BTreeMap<NodeId, Vec<(u64, TapRule)>>,
@@ -56,12 +62,33 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    pub(crate) fn new(climate: &Climate) -> Self {
-        Self {
-            random: Random::new(climate.simulation.seed, "weather"),
+    /// The weather at the beginning of a storm.
+    pub(crate) fn begin(climate: &Climate, world: &mut World) -> Self {
+        let half = Duration::from_millis(climate.turbulence) / 2;
+        let delay = Delay {
+            base: half,
+            jitter: half,
+        };
+        let mut random = Random::new(climate.simulation.seed, "weather");
+        // Some messages come so late that several views have passed.
+        let stray = !half.is_zero() && random.chance(70);
+        let mut weather = Self {
             kinds: climate.faults.clone(),
             lull: climate.lull,
             spell: climate.spell,
+            jumpy: climate.jumpy,
+            base: LinkRule {
+                delay: (!half.is_zero()).then_some(delay),
+                reorder: if stray {
+                    random.pick(&[0.05, 0.2, 0.5])
+                } else {
+                    0.0
+                },
+                reorder_by: random.millis(100, 3_000),
+                duplicate: random.pick(&[0.0, 0.2]),
+                ..LinkRule::default()
+            },
+            random,
             cut: BTreeSet::new(),
             rough: BTreeMap::new(),
             taps: BTreeMap::new(),
@@ -69,6 +96,43 @@ impl Weather {
             reliefs: BTreeSet::new(),
             next: Timestamp(50_000_000),
             log: Vec::new(),
+        };
+        for link in world.topology.links() {
+            weather.set_link(link, world);
+        }
+        for replica in world.topology.replica_ids() {
+            let by = weather.random.millis(0, climate.turbulence);
+            world.simulation.slow_syncs(replica, by);
+        }
+        if weather.random.chance(40) {
+            weather.echo(world);
+        }
+        weather
+    }
+
+    /// All storm long, what was said once is heard again much later: messages of one kind or of all.
+    fn echo(&mut self, world: &mut World) {
+        let half = self.random.millis(10, 1_000);
+        let echo = TapAct::Duplicate(Delay {
+            base: half,
+            jitter: half,
+        });
+        let kind = self.random.pick(&KINDS).to_owned();
+        let kinds = if self.random.chance(70) {
+            vec![kind]
+        } else {
+            Vec::new()
+        };
+        for replica in world.topology.replica_ids() {
+            let rule = TapRule {
+                flow: Flow::Receive,
+                kinds: kinds.clone(),
+                ..TapRule::new(echo, Seed(self.random.next()))
+            };
+            let node = NodeId::Replica(replica);
+            self.log.push(format!("{node} echoes: {rule:?}"));
+            self.taps.entry(node).or_default().push((0, rule));
+            self.set_tap(node, world);
         }
     }
 
@@ -90,6 +154,9 @@ impl Weather {
             self.reliefs.remove(&(at, relief));
             self.lift(relief, world);
         }
+        if world.take_stirred() {
+            self.jump(world);
+        }
         if self.next <= now {
             self.strike(world);
             // Often two faults come together.
@@ -100,9 +167,27 @@ impl Weather {
         }
     }
 
+    /// Somebody's role has changed: the time at which a late message or another fault does most harm.
+    fn jump(&mut self, world: &mut World) {
+        if self.random.chance(self.jumpy) {
+            let is_tap = |relief: &(Timestamp, Relief)| matches!(relief.1, Relief::LiftTap(..));
+            let taps: Vec<_> = self.reliefs.iter().copied().filter(is_tap).collect();
+            if !taps.is_empty() {
+                let (at, relief) = self.random.pick(&taps);
+                self.reliefs.remove(&(at, relief));
+                let soon = after(world.now(), self.random.millis(0, 100));
+                self.reliefs.insert((soon, relief));
+            }
+        }
+        if self.random.chance(self.jumpy) {
+            self.next = after(world.now(), self.random.millis(0, 5));
+        }
+    }
+
     /// Ends all faults.
     pub(crate) fn clear_up(&mut self, world: &mut World) {
         self.log.push(format!("{} clears up", world.now()));
+        self.base = LinkRule::default();
         self.cut.clear();
         self.rough.clear();
         self.taps.clear();
@@ -150,7 +235,7 @@ impl Weather {
     }
 
     fn set_link(&mut self, link: Link, world: &mut World) {
-        let mut rule = self.rough.get(&link).cloned().unwrap_or_default();
+        let mut rule = self.rough.get(&link).unwrap_or(&self.base).clone();
         rule.cut = self.cut.contains(&link);
         world.simulation.enact(&Action::SetLink { link, rule });
     }
@@ -186,6 +271,13 @@ impl Weather {
             FaultKind::Rough => self.roughen(world),
             FaultKind::Tap => self.tap(target, world),
             FaultKind::Kill => self.crash(target, CrashKind::Process, world),
+            // A primary that restarts leaves its view: the next one comes without delay.
+            FaultKind::Dethrone => {
+                let primary = world.primary().unwrap_or(target);
+                world.simulation.crash(primary, CrashKind::Process);
+                self.reliefs
+                    .insert((after(world.now(), GRACE), Relief::Start(primary)));
+            }
             FaultKind::PowerLoss => self.crash(target, CrashKind::PowerLoss, world),
             FaultKind::CrashInStep => {
                 let nth = 1 + self.random.below(40) as u64;
@@ -245,9 +337,12 @@ impl Weather {
             duplicate: chance(&mut self.random),
             reorder: chance(&mut self.random),
             reorder_by: self.random.millis(1, 60),
-            delay: self.random.chance(30).then(|| Delay {
-                base: self.random.millis(0, 30),
-                jitter: self.random.millis(0, 30),
+            delay: self.random.chance(30).then(|| {
+                let most = self.random.pick(&[5, 30, 250]);
+                Delay {
+                    base: self.random.millis(0, most),
+                    jitter: self.random.millis(0, most),
+                }
             }),
             ..LinkRule::default()
         };
@@ -264,9 +359,10 @@ impl Weather {
     /// A rule at one node's tap, about one kind of message or all.
     fn tap(&mut self, target: ReplicaId, world: &mut World) {
         let random = &mut self.random;
+        let most = random.pick(&[20, 300, 1_500]);
         let delay = Delay {
-            base: random.millis(1, 300),
-            jitter: random.millis(0, 100),
+            base: random.millis(1, most),
+            jitter: random.millis(0, most),
         };
         let acts = [
             TapAct::Drop,
@@ -290,7 +386,8 @@ impl Weather {
         let node = NodeId::Replica(target);
         self.log
             .push(format!("{} tap {node}: {rule:?}", world.now()));
-        self.taps.entry(node).or_default().push((self.named, rule));
+        let rules = self.taps.entry(node).or_default();
+        rules.insert(0, (self.named, rule));
         self.set_tap(node, world);
         self.until(world, Relief::LiftTap(node, self.named));
     }

@@ -15,10 +15,20 @@ pub(crate) fn draw(random: &mut Random, topology: Topology, target: u16) -> BTre
     let endpoint = NodeId::Client(random.below(usize::from(topology.clients)) as u16);
     let bits = random.next();
     let place = |node: NodeId| replicas.iter().position(|replica| *replica == node);
-    let side = |node| place(node).map(|index| (bits >> index) & 1 == 1);
+    // Replicas and endpoints take sides; with whom the endpoints are, half of the time, is all one.
+    let neutral = bits >> 63 == 1;
+    let side = |node| match (node, place(node)) {
+        (NodeId::Client(_), _) if neutral => None,
+        (NodeId::Client(endpoint), _) => Some((bits >> (32 + endpoint)) & 1 == 1),
+        (_, place) => place.map(|index| (bits >> index) & 1 == 1),
+    };
+    let pair = |node| match node {
+        NodeId::Client(_) => Some(true),
+        _ => Some(node == target || node == other),
+    };
     let among_replicas = |link: &Link| place(link.from).is_some() && place(link.to).is_some();
     let touches = |link: &Link, node| link.from == node || link.to == node;
-    let shape = random.below(12);
+    let shape = random.below(13);
     let ring = replicas.len();
     let share = random.pick(&[10, 30, 60]);
     let is_cut = |link: &Link, lot: usize| match shape {
@@ -31,9 +41,9 @@ pub(crate) fn draw(random: &mut Random, topology: Topology, target: u16) -> BTre
                 || (touches(link, endpoint) && !touches(link, target))
         }
         // Two sides.
-        3 => among_replicas(link) && side(link.from) != side(link.to),
+        3 => are_apart(link, side),
         // Two sides with a bridge.
-        4 => among_replicas(link) && side(link.from) != side(link.to) && !touches(link, target),
+        4 => are_apart(link, side) && !touches(link, target),
         // It hears nobody, or nobody hears it.
         5 => link.to == target && among_replicas(link),
         6 => link.from == target,
@@ -50,6 +60,8 @@ pub(crate) fn draw(random: &mut Random, topology: Topology, target: u16) -> BTre
             _ => false,
         },
         10 => lot < share,
+        // Two are alone with all clients: too few to commit what they are asked for.
+        11 => are_apart(link, pair),
         _ => among_replicas(link),
     };
     topology
@@ -59,4 +71,12 @@ pub(crate) fn draw(random: &mut Random, topology: Topology, target: u16) -> BTre
             is_cut(link, lot)
         })
         .collect()
+}
+
+/// Whether the link leads from one side to the other. Who is on no side is cut from nobody.
+fn are_apart(link: &Link, side: impl Fn(NodeId) -> Option<bool>) -> bool {
+    match (side(link.from), side(link.to)) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    }
 }

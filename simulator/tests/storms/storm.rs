@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     pub(crate) statistics: Statistics,
     /// How many operations were answered.
     pub(crate) answered: usize,
+    /// The latest view that was reached.
+    pub(crate) view: u64,
     /// How long the cluster took to recover from the storm.
     pub(crate) recovery: Duration,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(seed: u64, sizes: &[u16]) -> Result<Outcome, String> {
     let climate = Climate::draw(seed, sizes);
     let mut world = World::new(&climate);
-    let mut weather = Weather::new(&climate);
+    let mut weather = Weather::begin(&climate, &mut world);
     let ended = rage(&climate, &mut world, &mut weather);
     let recovery = ended.map_err(|what| {
         let faults = weather.log.join("\n  ");
@@ -39,6 +41,7 @@ pub(crate) fn run(seed: u64, sizes: &[u16]) -> Result<Outcome, String> {
         trace_hash: world.simulation.trace_hash(),
         statistics: world.simulation.statistics(),
         answered: world.answered(),
+        view: world.latest_view(),
         recovery,
     })
 }
@@ -72,6 +75,7 @@ fn settle(world: &mut World, weather: &mut Weather) -> Result<Duration, String> 
         // A crash or a failing disk that was already on its way may still strike.
         weather.restart_all(world);
         world.run_to(after(world.now(), GLANCE))?;
+        world.take_stirred();
     }
     Ok(Duration::from_nanos(world.now().0 - cleared.0))
 }

@@ -14,7 +14,7 @@ fn variable(name: &str, default: u64) -> u64 {
 pub(crate) fn survey(test: &str, sizes: &[u16], seeds: u64) {
     let first = variable("STORM_SEED", 0);
     let most = variable("STORM_FAILURES", 1);
-    let (mut failures, mut events, mut answered, mut syncs) = (0, 0, 0, 0);
+    let (mut failures, mut events, mut answered, mut syncs, mut views) = (0, 0, 0, 0, 0);
     let (mut virtual_time, mut slowest) = (Duration::ZERO, (Duration::ZERO, first));
     for seed in first..first + variable("STORM_SEEDS", seeds) {
         match attempt(seed, sizes) {
@@ -23,6 +23,7 @@ pub(crate) fn survey(test: &str, sizes: &[u16], seeds: u64) {
                 syncs += outcome.statistics.syncs;
                 virtual_time += outcome.statistics.virtual_time;
                 answered += outcome.answered;
+                views += outcome.view;
                 slowest = slowest.max((outcome.recovery, seed));
             }
             Err(what) => {
@@ -38,7 +39,7 @@ pub(crate) fn survey(test: &str, sizes: &[u16], seeds: u64) {
         }
     }
     println!(
-        "{test}: {events} events, {answered} operations, {syncs} syncs in {virtual_time:?} of \
+        "{test}: {events} events, {answered} operations, {views} view changes, {syncs} syncs in {virtual_time:?} of \
          virtual time; slowest recovery {:?} (seed {})",
         slowest.0, slowest.1
     );

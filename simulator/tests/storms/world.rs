@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use viewstorm_history::Timestamp;
-use viewstorm_nemesis::Topology;
+use viewstorm_nemesis::{Observation, Topology};
 use viewstorm_protocol::vr::{
     DIVERGED, VrClient, VrClientTimeouts, VrConfig, VrReplica, VrTimeouts,
 };
@@ -45,6 +45,8 @@ pub(crate) struct World {
     /// Who invokes next, and when.
     idle: BTreeSet<(Timestamp, ClientId)>,
     opened: u64,
+    /// A replica's role has changed since it was asked last.
+    stirred: bool,
 }
 
 impl World {
@@ -79,6 +81,7 @@ impl World {
             pending: BTreeMap::new(),
             idle: BTreeSet::new(),
             opened: 0,
+            stirred: false,
         };
         for _ in 0..climate.sessions {
             world.open_session();
@@ -147,13 +150,21 @@ impl World {
         !self.pending.is_empty()
     }
 
-    /// Lets time pass until `until`.
+    /// Whether a replica's role has changed since this was asked last.
+    pub(crate) fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// Lets time pass until `until`, or until a replica's role changes.
     pub(crate) fn run_to(&mut self, until: Timestamp) -> Result<(), String> {
         loop {
             let next = self.idle.first().copied();
             let wake = next.map_or(until, |(at, _)| at.min(until));
             while let Some(occurrence) = self.simulation.next(wake) {
                 self.notice(occurrence)?;
+                if self.stirred {
+                    return Ok(());
+                }
             }
             if let Some(said) = self.contradiction.borrow().as_ref() {
                 return Err(said.clone());
@@ -175,7 +186,10 @@ impl World {
                 client, completion, ..
             } => self.completed(client, &completion),
             Occurrence::Violation(violation) => Err(violation.to_string()),
-            Occurrence::Observed(_) => Ok(()),
+            Occurrence::Observed(observation) => {
+                self.stirred |= matches!(observation, Observation::Role { .. });
+                Ok(())
+            }
         }
     }
 
@@ -191,6 +205,12 @@ impl World {
     /// Whether all answers given are those of one order.
     pub(crate) fn answers_are_of_one_order(&self) -> Result<(), String> {
         self.answers.are_of_one_order()
+    }
+
+    /// The latest view of all replicas.
+    pub(crate) fn latest_view(&self) -> u64 {
+        let views = self.cores().map(|(_, core)| core.view().0);
+        views.max().unwrap_or_default()
     }
 
     /// The primary of the latest view, if there is one.
