@@ -9,6 +9,7 @@ pub mod run;
 pub mod run_facts;
 pub mod run_folder;
 pub mod runner;
+pub mod shrink;
 pub mod simulate;
 pub mod world;
 pub mod worlds;

@@ -110,7 +110,7 @@ fn async_lives_in_the_replica_the_injectors_and_the_command_line_alone() {
         ["history/src", "protocol/src", "workloads/src", "checker/src", "report/src", "nemesis/src"];
     assert_absent(
         &folders,
-        &["async fn", ".await", "tokio::"],
+        &["async fn", ".await;", ".await?", ".await.", ".await)", "tokio::"],
         &["nemesis/src/inject"],
         "no async outside replica/, nemesis/src/inject/ and viewstorm/",
     );

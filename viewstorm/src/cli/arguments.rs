@@ -33,6 +33,14 @@ pub enum Verb {
     #[command(after_help = "Example:\n  \
         viewstorm replay runs/vr-partitions/simulated-0123456789ab-42")]
     Replay(ReplayArguments),
+    /// Cut a failing run's plan down to the faults that matter, in the simulator.
+    #[command(after_help = "Example:\n  \
+        viewstorm shrink runs/vr-storm/simulated-0123456789ab-42")]
+    Shrink(ShrinkArguments),
+    /// Take a failing run on processes into the simulator, until the same property fails there.
+    #[command(after_help = "Example:\n  \
+        viewstorm reproduce runs/vr-partitions/processes-0123456789ab-42 --seeds 1000")]
+    Reproduce(ReproduceArguments),
     /// Plant each bug of mutants/ in a copy of the tree and count the seeds until it is caught.
     #[command(after_help = "Examples:\n  \
         viewstorm mutants --check\n  \
@@ -114,6 +122,31 @@ pub struct SimulateArguments {
     /// Show no progress bar.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `viewstorm shrink`.
+#[derive(Debug, Args)]
+pub struct ShrinkArguments {
+    /// The failing run's folder.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The check that must go on failing; otherwise any that fails.
+    #[arg(long, value_name = "CHECK")]
+    pub property: Option<String>,
+    /// How many seeds each smaller plan gets to fail with.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+}
+
+/// `viewstorm reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArguments {
+    /// The failing run's folder.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// How many simulated seeds to try.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
 }
 
 /// `viewstorm mutants`.

@@ -91,6 +91,8 @@ fn dispatch(verb: &Verb) -> anyhow::Result<Exit> {
         Verb::Run(arguments) => super::run::run(arguments),
         Verb::Simulate(arguments) => super::simulate::simulate(arguments),
         Verb::Replay(arguments) => super::replay::replay(arguments),
+        Verb::Shrink(arguments) => super::shrink::shrink(arguments),
+        Verb::Reproduce(arguments) => super::shrink::reproduce(arguments),
         Verb::Mutants(arguments) => super::mutants::mutants(arguments),
         Verb::Check(arguments) => super::check::check(arguments),
         Verb::Report(arguments) => super::report::report(arguments),

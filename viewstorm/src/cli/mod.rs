@@ -11,6 +11,7 @@ mod replay;
 mod replica;
 mod report;
 mod run;
+mod shrink;
 mod simulate;
 
 pub use arguments::{Arguments, Verb};
