@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::config::primary_index;
+use super::config::{OPERATION_BYTES_MAX, primary_index};
 use super::message::{Request, VrMessage};
 use crate::{Client, ClientEffects, ClientId, Completion, Instant, ReplicaId, ViewNumber};
 
@@ -83,6 +83,11 @@ impl Client for VrClient {
 
     fn invoke(&mut self, now: Instant, operation: Bytes, effects: &mut ClientEffects<VrMessage>) {
         assert!(self.outstanding.is_none(), "one request at a time");
+        assert!(
+            operation.len() <= OPERATION_BYTES_MAX,
+            "no replica takes an operation of {} bytes",
+            operation.len()
+        );
         self.request_number += 1;
         let primary = self.replicas[primary_index(self.view, self.replicas.len())];
         effects.sends.push((primary, self.request(&operation)));

@@ -44,8 +44,9 @@ mod view_change;
 pub use client::{VrClient, VrClientTimeouts};
 pub use client_table::{ClientEntry, ClientTable};
 pub use config::{
-    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, PIPELINE_MAX,
-    PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX, VrConfig, VrTimeouts,
+    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX,
+    OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX,
+    VrConfig, VrTimeouts,
 };
 pub use durable::{LogRecord, Superblock, VrRecord};
 pub use log::{Entries, LogEntry, LogSuffix, OpNumber};

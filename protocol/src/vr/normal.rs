@@ -11,8 +11,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::config::{
-    BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX,
-    UNSYNCED_MAX,
+    BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX,
+    PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
 };
 use super::durable::{LogRecord, VrRecord};
 use super::log::{Detached, Entries, LogSuffix, OpNumber};
@@ -37,6 +37,9 @@ impl<S: Service> VrReplica<S> {
         let drop = |fx, reason| drop_message(fx, "Request", reason);
         if request.client != from {
             return drop(fx, "speaks for another client");
+        }
+        if request.operation.len() > OPERATION_BYTES_MAX {
+            return drop(fx, "the operation is too long");
         }
         let Phase::Primary(primary) = &mut self.phase else {
             return drop(fx, "not the primary");

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use viewstorm_protocol::vr::{
     BATCH_MAX, CHUNK_ENTRIES_MAX, Commit, DoViewChange, Entries, GetState, LogSuffix, NewState,
-    OpNumber, PIPELINE_MAX, PREPARES_MAX, Prepare, PrepareOk, StartView, StartViewChange,
-    VrMessage,
+    OPERATION_BYTES_MAX, OpNumber, PIPELINE_MAX, PREPARES_MAX, Prepare, PrepareOk, Request,
+    StartView, StartViewChange, VrMessage,
 };
-use viewstorm_protocol::{Status, ViewNumber};
+use viewstorm_protocol::{Address, Status, ViewNumber};
 
 use crate::cluster::{Cluster, Flight, Verdict, replica};
 
@@ -215,6 +215,31 @@ fn what_is_in_the_pipeline_never_exceeds_its_bound() {
     cluster.run_for(Duration::from_millis(60));
     assert!(cluster.core(0).op_number().0 <= PIPELINE_MAX);
     cluster.everything_completes();
+}
+
+#[test]
+fn an_operation_that_is_too_long_is_refused() {
+    for (length, taken) in [
+        (OPERATION_BYTES_MAX, true),
+        (OPERATION_BYTES_MAX + 1, false),
+    ] {
+        let mut cluster = Cluster::new(3, 1);
+        let request = Request {
+            client: cluster.sessions[0].id,
+            request_number: 1,
+            operation: vec![0; length].into(),
+        };
+        cluster.deliver(Flight {
+            from: Address::Client(request.client),
+            to: replica(0),
+            message: request.into(),
+        });
+        assert_eq!(
+            cluster.core(0).op_number() == OpNumber(1),
+            taken,
+            "{length}"
+        );
+    }
 }
 
 /// Numbers at the edges.
