@@ -16,6 +16,8 @@ pub const PREPARES_MAX: usize = 8;
 /// The most bytes of one operation; longer ones are refused. It bounds every message: a `StartView` of twice
 /// `PIPELINE_MAX` entries carries at most 8 MiB of operations.
 pub const OPERATION_BYTES_MAX: usize = 16 << 10;
+/// How many `Prepare`s that overtook others a backup keeps.
+pub const HELD_MAX: usize = 2 * PREPARES_MAX;
 /// How many requests wait at a primary for room in the pipeline.
 pub const QUEUE_MAX: usize = 4096;
 /// The most committed entries one `NewState` carries; an uncommitted suffix may come on top.

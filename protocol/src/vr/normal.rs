@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::config::{
-    BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX,
+    BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX,
     PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
 };
 use super::durable::{LogRecord, VrRecord};
@@ -146,8 +146,37 @@ impl<S: Service> VrReplica<S> {
             _ => return drop_message(fx, "Prepare", "not in normal status"),
         }
         self.heard_primary();
+        if message.suffix.after > self.log.op_number() {
+            return self.hold_back(message, fx);
+        }
         if self.accept(&message.suffix, message.commit_number, "Prepare", fx) {
+            self.accept_held(fx);
             self.send_prepare_ok(fx);
+        }
+    }
+
+    /// VRR §4.1 step 4: a backup "waits until it has entries in its log for all earlier requests". A Prepare that
+    /// overtook another waits here for it; were it thrown away, it would have to be asked for again.
+    fn hold_back(&mut self, message: Prepare, fx: &mut VrEffects) {
+        self.advance_commit(message.commit_number.min(self.log.op_number()), fx);
+        self.want(message.suffix.op_number().max(message.commit_number));
+        let Phase::Backup(backup) = &mut self.phase else {
+            return;
+        };
+        if backup.held.len() >= HELD_MAX {
+            return drop_message(fx, "Prepare", "after a gap");
+        }
+        backup.held.insert(message.suffix.after, message);
+    }
+
+    /// Takes the Prepares that waited for what has now arrived.
+    pub(super) fn accept_held(&mut self, fx: &mut VrEffects) {
+        while let Phase::Backup(backup) = &mut self.phase
+            && let Some(first) = backup.held.first_entry()
+            && *first.key() <= self.log.op_number()
+        {
+            let message = first.remove();
+            self.accept(&message.suffix, message.commit_number, "Prepare", fx);
         }
     }
 

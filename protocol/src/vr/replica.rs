@@ -8,7 +8,7 @@ use super::config::{VIEW_LEAD_MAX, VrConfig, primary_index};
 use super::durable::{Durability, Superblock, VrRecord};
 use super::executor::Executor;
 use super::log::{Log, OpNumber};
-use super::message::{Request, StartViewChange, VrMessage};
+use super::message::{Prepare, Request, StartViewChange, VrMessage};
 use super::suspicion::Ask;
 use super::timer::{Jitter, Timer, Timers};
 use super::view_change::Vote;
@@ -95,6 +95,8 @@ pub(super) struct Backup {
     pub(super) suspects: bool,
     /// The view's log is known to reach at least to here.
     pub(super) wanted: OpNumber,
+    /// `Prepare`s that wait for entries before theirs, by the op that they attach to.
+    pub(super) held: BTreeMap<OpNumber, Prepare>,
 }
 
 /// Electing the view's primary.
@@ -256,6 +258,7 @@ impl<S: Service> VrReplica<S> {
             heard: self.now,
             suspects: false,
             wanted: OpNumber::ZERO,
+            held: BTreeMap::new(),
         };
         self.enter(Phase::Backup(backup), fx);
         self.attempts = 0;

@@ -55,7 +55,11 @@ impl<S: Service> VrReplica<S> {
         if !self.lacks_entries() {
             return; // They were only late.
         }
-        let donor = self.any_other();
+        // The primary has them for sure, and may be overloaded or out of reach: every other round asks another.
+        let donor = match self.jitter.below(2) == 0 {
+            true => self.primary_of(self.view),
+            false => self.any_other(),
+        };
         let request = GetState {
             view: self.view,
             after: self.log.op_number(),
@@ -143,6 +147,7 @@ impl<S: Service> VrReplica<S> {
         if self.accept(&message.suffix, message.commit_number, "NewState", fx)
             && self.log.op_number() > before
         {
+            self.accept_held(fx);
             self.send_prepare_ok(fx);
             self.request_missing(fx);
         }
