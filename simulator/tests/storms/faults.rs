@@ -27,6 +27,13 @@ const KINDS: [&str; 10] = [
     "NewState",
 ];
 
+/// Messages that belong together: without one group, the other goes on as if nothing were.
+const GROUPS: [&[&str]; 3] = [
+    &["StartViewChange", "DoViewChange", "StartView"],
+    &["Prepare", "Commit"],
+    &["GetState", "NewState", "StartView"],
+];
+
 /// How long a dethroned primary is down.
 const GRACE: Duration = Duration::from_millis(1);
 
@@ -55,6 +62,8 @@ pub(crate) struct Weather {
     rough: BTreeMap<Link, LinkRule>,
     taps: BTreeMap<NodeId, Vec<(u64, TapRule)>>,
     named: u64,
+    /// Who was hit last.
+    last: ReplicaId,
     reliefs: BTreeSet<(Timestamp, Relief)>,
     next: Timestamp,
     /// Everything that was done, for those who look for the cause.
@@ -93,6 +102,7 @@ impl Weather {
             rough: BTreeMap::new(),
             taps: BTreeMap::new(),
             named: 0,
+            last: ReplicaId(0),
             reliefs: BTreeSet::new(),
             next: Timestamp(50_000_000),
             log: Vec::new(),
@@ -246,11 +256,15 @@ impl Weather {
         world.simulation.enact(&Action::SetTap { node, rules });
     }
 
-    /// Some replica, the primary more often than others.
+    /// Some replica: often the one that was hit last, and the primary more often than others.
     fn target(&mut self, world: &World) -> ReplicaId {
+        if self.random.chance(30) {
+            return self.last;
+        }
         let primary = world.primary().filter(|_| self.random.chance(40));
         let any = self.random.below(usize::from(world.topology.replicas)) as u16;
-        primary.unwrap_or(ReplicaId(any))
+        self.last = primary.unwrap_or(ReplicaId(any));
+        self.last
     }
 
     fn until(&mut self, world: &World, relief: Relief) {
@@ -372,9 +386,12 @@ impl Weather {
         ];
         let mut rule = TapRule::new(random.pick(&acts), Seed(random.next()));
         rule.flow = random.pick(&[Flow::Send, Flow::Receive, Flow::Both]);
-        if random.chance(90) {
-            rule.kinds = vec![random.pick(&KINDS).to_owned()];
-        }
+        let kinds: &[&str] = match random.below(10) {
+            0 => &[],
+            1..4 => random.pick(&GROUPS),
+            _ => &[random.pick(&KINDS)],
+        };
+        rule.kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         if random.chance(50) {
             let nodes: Vec<NodeId> = world.topology.nodes().collect();
             rule.peers = vec![random.pick(&nodes)];
