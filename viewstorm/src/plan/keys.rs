@@ -50,7 +50,7 @@ macro_rules! fault_keys {
     ($(#[$doc:meta])* $name:ident: $($key:literal),*) => {
         $(#[$doc])*
         pub(super) const $name: &[&str] = &[
-            "fault", "name", "at", "every", "jitter", "until", "count", "seed", $($key),*
+            "fault", "name", "chance", "at", "every", "jitter", "until", "count", "seed", $($key),*
         ];
     };
 }

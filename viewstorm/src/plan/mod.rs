@@ -31,6 +31,7 @@ pub use cluster::{Cluster, Durability, Protocol, Timeouts};
 pub use duration::write as duration_text;
 pub use error::{PlanError, PlanErrors};
 pub use model::{Model, Network, Nodes, Timing};
+pub use nemesis::{Faults, OpenFault};
 pub use overrides::Override;
 pub use plan::Plan;
 pub use run::{Run, World, WorldKind};

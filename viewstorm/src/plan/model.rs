@@ -86,6 +86,16 @@ impl ReadModel {
         model
     }
 
+    /// A model that was read before, without its places.
+    pub(super) const fn of(model: Model) -> Self {
+        let Model { network, nodes, timing } = model;
+        Self {
+            network: Some((network, None)),
+            nodes: Some((nodes, None)),
+            timing: Some((timing, None)),
+        }
+    }
+
     /// The model itself.
     pub(super) fn value(&self) -> Model {
         let default = Model::default();

@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::Serialize;
 use toml::Spanned;
 use toml::de::DeTable;
-use viewstorm_nemesis::Declaration;
 
 use super::check::{Check, Expect};
 use super::cluster::Cluster;
@@ -13,7 +12,7 @@ use super::document::{self, Document, Texts};
 use super::error::{PlanError, PlanErrors};
 use super::keys;
 use super::model::{Model, ReadModel};
-use super::nemesis::{self, Around};
+use super::nemesis::{self, Around, Faults};
 use super::overrides::Override;
 use super::run::{Run, World};
 use super::section::{Errors, Field, Section};
@@ -38,8 +37,8 @@ pub struct Plan {
     /// How long it runs.
     pub run: Run,
     /// Its faults.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "nemesis::serialize")]
-    pub nemesis: Vec<Declaration>,
+    #[serde(skip_serializing_if = "Faults::is_empty")]
+    pub nemesis: Faults,
     /// How it is judged.
     pub check: Check,
     /// What is expected of it.

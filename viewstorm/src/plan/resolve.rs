@@ -3,20 +3,31 @@
 use viewstorm_history::Seed;
 use viewstorm_nemesis::Timeline;
 
+use super::model::ReadModel;
+use super::nemesis::{self, Around, Faults};
 use super::plan::Plan;
 use super::run::WorldKind;
 
 impl Plan {
     /// The faults of a run with this seed, each with its time.
     pub fn timeline(&self, seed: Seed) -> Timeline {
-        Timeline::expand(&self.nemesis, seed, self.run.duration)
+        let around = Around {
+            replicas: Some(self.cluster.replicas),
+            endpoints: Some(self.workload.endpoints),
+            duration: Some((self.run.duration, None)),
+            model: &ReadModel::of(self.model),
+        };
+        let mut faults = self.nemesis.settled.clone();
+        faults.extend(nemesis::draw(&self.nemesis, seed, &around));
+        Timeline::expand(&faults, seed, self.run.duration)
     }
 
     /// The plan of one run: with its seed, and every fault with its time and its own random stream. It means
     /// the same run whatever a later version draws from the seed.
     pub fn resolved(&self, seed: Seed) -> Self {
         let mut plan = self.clone();
-        plan.nemesis = self.timeline(seed).declarations();
+        let settled = self.timeline(seed).declarations();
+        plan.nemesis = Faults { settled, open: Vec::new() };
         plan.run.seed = Some(seed);
         plan
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ddmin::ddmin;
 use super::shrinker::{ShrinkError, Shrinker};
-use crate::plan::{Arrival, Plan};
+use crate::plan::{Arrival, Faults, Plan};
 
 /// How long a run goes on after the property was broken: its faults need not heal, its readers must read.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -20,7 +20,7 @@ impl Shrinker<'_> {
             let mut plan = self.best.clone();
             plan.run.duration = end;
             plan.run.warmup = plan.run.warmup.min(end / 2);
-            plan.nemesis.retain(|fault| fault.count(end) > 0);
+            plan.nemesis.settled.retain(|fault| fault.count(end) > 0);
             self.try_plan(plan)?;
         }
         Ok(())
@@ -28,27 +28,28 @@ impl Shrinker<'_> {
 
     /// Drops faults that do not matter.
     pub(super) fn drop_faults(&mut self) -> Result<(), ShrinkError> {
-        let faults = self.best.nemesis.clone();
+        let faults = self.best.nemesis.settled.clone();
         let mut error = None;
         let left = ddmin(faults, |part| {
-            let plan = Plan { nemesis: part.to_vec(), ..self.best.clone() };
+            let nemesis = Faults { settled: part.to_vec(), open: Vec::new() };
+            let plan = Plan { nemesis, ..self.best.clone() };
             self.try_plan(plan).unwrap_or_else(|failed| {
                 error = Some(failed);
                 false
             })
         });
-        debug_assert!(error.is_some() || left == self.best.nemesis);
+        debug_assert!(error.is_some() || left == self.best.nemesis.settled);
         error.map_or(Ok(()), Err)
     }
 
     /// Shortens what is left.
     pub(super) fn lower_magnitudes(&mut self) -> Result<(), ShrinkError> {
-        for index in 0..self.best.nemesis.len() {
-            while let Some(length) = self.best.nemesis[index].length
+        for index in 0..self.best.nemesis.settled.len() {
+            while let Some(length) = self.best.nemesis.settled[index].length
                 && length / 2 >= SHORTEST_FAULT
             {
                 let mut plan = self.best.clone();
-                plan.nemesis[index].length = Some(length / 2);
+                plan.nemesis.settled[index].length = Some(length / 2);
                 if !self.try_plan(plan)? {
                     break;
                 }

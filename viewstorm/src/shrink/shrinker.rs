@@ -117,7 +117,7 @@ impl<'a> Shrinker<'a> {
 
     /// Makes the plan as small as it can.
     pub fn shrink(mut self) -> Result<Shrunk, ShrinkError> {
-        let faults_before = self.best.nemesis.len();
+        let faults_before = self.best.nemesis.settled.len();
         // Each pass may open the door for another; a round that changes nothing is the last.
         loop {
             let before = self.best.clone();
@@ -149,7 +149,7 @@ impl<'a> Shrinker<'a> {
             plan.run.seed = Some(seed);
             self.best = plan;
             self.results = run.results;
-            (self.watch)(Step { faults: self.best.nemesis.len(), runs: self.runs });
+            (self.watch)(Step { faults: self.best.nemesis.settled.len(), runs: self.runs });
             return Ok(true);
         }
         Ok(false)

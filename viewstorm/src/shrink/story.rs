@@ -15,13 +15,13 @@ pub fn story(shrunk: &Shrunk) -> String {
     let _ = writeln!(
         story,
         "{} of {} faults matter, with {} replicas, {} clients and {} of load:",
-        plan.nemesis.len(),
+        plan.nemesis.settled.len(),
         shrunk.faults_before,
         plan.cluster.replicas,
         plan.workload.clients,
         duration_text(plan.run.duration),
     );
-    for (number, fault) in (1..).zip(&plan.nemesis) {
+    for (number, fault) in (1..).zip(&plan.nemesis.settled) {
         let at = match fault.when {
             When::At(at) => format!("at {}", duration_text(at)),
             When::Every { .. } => fault.when.to_string(),

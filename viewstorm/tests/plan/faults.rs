@@ -212,7 +212,7 @@ fn faults_are_read_as_they_are_meant() {
         at = "1s"
     "#;
     let plan = Plan::parse("x.toml", text, &[]).unwrap();
-    let [partition, kill, delay] = plan.nemesis.as_slice() else { panic!("{plan:?}") };
+    let [partition, kill, delay] = plan.nemesis.settled.as_slice() else { panic!("{plan:?}") };
     let isolated = Target::Named(vec![NodeId::replica(0), NodeId::Client(1)]);
     let expected = Partition {
         shape: Shape::Isolate(isolated),

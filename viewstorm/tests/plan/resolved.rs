@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use viewstorm::plan::{
-    Arrival, Bounds, Check, Cluster, Durability, Expect, Mix, Model, Network, Nodes, Plan,
+    Arrival, Bounds, Check, Cluster, Durability, Expect, Faults, Mix, Model, Network, Nodes, Plan,
     Protocol, Run, SeedQuantifier, Timeouts, Timing, Workload, WorkloadKind, World, WorldKind,
 };
 use viewstorm_checker::Validity;
@@ -137,8 +137,9 @@ prop_compose! {
         (check, expect) in judged(),
         drawn in prop::collection::vec(faults::drawn(), 0..6),
     ) -> Plan {
-        let nemesis: Vec<Declaration> =
+        let settled: Vec<Declaration> =
             drawn.into_iter().map(|fault| fault.declare(run.duration)).collect();
+        let nemesis = Faults { settled, open: Vec::new() };
         // Faults need a model that allows them, and the nodes that they name.
         let has_faults = !nemesis.is_empty();
         let model = if has_faults { Model::default() } else { model };

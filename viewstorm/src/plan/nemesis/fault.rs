@@ -133,6 +133,25 @@ pub(super) fn name_of<T: Choice + PartialEq>(value: T) -> &'static str {
     T::ALL.iter().find(|(_, choice)| *choice == value).map_or("", |(name, _)| *name)
 }
 
+/// All names that the value of a key can have without parameters of its own, in a fault of this kind; none
+/// if it has no names.
+pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static str>> {
+    fn names<T: Choice>() -> Vec<&'static str> {
+        T::ALL.iter().map(|(name, _)| *name).collect()
+    }
+    let needs_more = ["isolate", "groups", "links"];
+    Some(match key {
+        "shape" => {
+            names::<ShapeName>().into_iter().filter(|name| !needs_more.contains(name)).collect()
+        }
+        "clients" => names::<ClientSides>(),
+        "layer" => names::<Layer>(),
+        "direction" if fault == Some("messages") => names::<Flow>(),
+        "direction" => names::<Way>(),
+        _ => return None,
+    })
+}
+
 impl FaultKind {
     /// The keys that such a fault may have.
     pub(super) const fn keys(self) -> &'static [&'static str] {

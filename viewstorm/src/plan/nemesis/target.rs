@@ -32,6 +32,11 @@ pub(super) enum Whom {
     Nodes,
 }
 
+/// The names of targets.
+pub(super) fn names_of_targets() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().map(|(name, _)| *name)
+}
+
 /// The name of a target, if it has one.
 pub(super) fn write(target: &Target) -> Result<String, &[NodeId]> {
     match target {

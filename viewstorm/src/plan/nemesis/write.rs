@@ -13,16 +13,8 @@ use super::target;
 use crate::plan::duration::write;
 use crate::plan::run::SeedText;
 
-/// For `#[serde(serialize_with)]`.
-pub(in crate::plan) fn serialize<S: Serializer>(
-    faults: &[Declaration],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(faults.iter().map(Table))
-}
-
 /// A fault as its table.
-struct Table<'a>(&'a Declaration);
+pub(super) struct Table<'a>(pub(super) &'a Declaration);
 
 impl Serialize for Table<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
