@@ -16,8 +16,7 @@ rate = 200
 duration = "5s"
 [[nemesis]]
 fault = "partition"
-shape = "one"
-target = "primary"
+shape = "isolate-primary"
 at = "500ms"
 for = "1500ms"
 [[nemesis]]
