@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use viewstorm_history::{FaultEvent, Timestamp};
 use viewstorm_protocol::{Incarnation, NodeId, ReplicaId, Status, ViewNumber};
 
-use crate::{Link, LinkCounters, LinkRule, TapRule};
+use crate::{
+    ClockBend, CrashPoint, DamagePlace, DiskReading, DiskRule, Link, LinkCounters, LinkRule,
+    TapRule,
+};
 
 /// Names a piece of test traffic.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProbeId(pub u64);
 
@@ -54,6 +55,45 @@ pub enum Action {
     },
     /// Report what the link has done to what it was given, as [`Observation::Counters`].
     ReadCounters(Link),
+    /// End the replica's machine at once: of what was written and not synced a part is lost, the latest first.
+    /// One whose process has ended already loses the same.
+    PowerLoss(ReplicaId),
+    /// The same, and its disk is empty then.
+    Wipe(ReplicaId),
+    /// From now on this is where the replica's process ends by itself, counted from now; none: nowhere. It
+    /// replaces what was set before, and goes with the process.
+    SetFuse {
+        /// Which replica.
+        replica: ReplicaId,
+        /// Where.
+        fuse: Option<CrashPoint>,
+    },
+    /// From now on this is all that is wrong with the replica's disk, whatever becomes of its process. Damage
+    /// that was done is not undone.
+    SetDisk {
+        /// Whose disk.
+        replica: ReplicaId,
+        /// What is wrong with it.
+        rule: DiskRule,
+    },
+    /// Flip a bit of a durable record of the replica, if it has such a record.
+    FlipBit {
+        /// Whose disk.
+        replica: ReplicaId,
+        /// Of which record.
+        place: DamagePlace,
+    },
+    /// Report what the replica's disk is like, as [`Observation::Disk`].
+    ReadDisk(ReplicaId),
+    /// Bend the replica's clock, whatever becomes of its process.
+    BendClock {
+        /// Whose clock.
+        replica: ReplicaId,
+        /// How.
+        bend: ClockBend,
+    },
+    /// Ask the replica what time it is, which it answers with [`Observation::Clock`] if its process runs.
+    ReadClock(ReplicaId),
     /// Put this into the history.
     Record(FaultEvent),
 }
@@ -127,5 +167,28 @@ pub enum Observation {
         link: Link,
         /// Its counts, from the start of the run.
         counters: LinkCounters,
+    },
+    /// The replica's process ends now, where [`Action::SetFuse`] wanted it to.
+    Crashed {
+        /// Which replica.
+        replica: ReplicaId,
+        /// Where.
+        point: CrashPoint,
+    },
+    /// The answer to [`Action::ReadDisk`].
+    Disk {
+        /// Which replica.
+        replica: ReplicaId,
+        /// What its disk is like.
+        reading: DiskReading,
+    },
+    /// The answer to [`Action::ReadClock`].
+    Clock {
+        /// Which replica.
+        replica: ReplicaId,
+        /// The time on its own clock.
+        told: Timestamp,
+        /// The time on the run's clock.
+        at: Timestamp,
     },
 }

@@ -6,15 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::{Incarnation, NodeId, ReplicaId};
 
+use crate::clock_look::ClockLook;
 use crate::count::Count;
+use crate::damage::Damage;
 use crate::hits::Hits;
 use crate::known::Process;
 use crate::measure::Measure;
 use crate::probe::{Arrival, Context, Finding};
 use crate::process::{Back, Ended, State};
-use crate::silence::{Silence, Sound};
+use crate::shape::replicas_among;
+use crate::silence::{LOST, Silence, Sound};
+use crate::slow_sync::SlowSync;
 use crate::target::list;
-use crate::{Fault, LinkEffect, Observation, PROBE_KIND, ProcessState, TapAct};
+use crate::{
+    ClockFault, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation, PROBE_KIND,
+    ProcessState, TapAct,
+};
 
 /// A look for evidence.
 #[derive(Clone, Debug)]
@@ -23,6 +30,8 @@ pub(crate) struct Check {
     taps: BTreeSet<NodeId>,
     /// It waits for their word.
     is_waiting: bool,
+    /// The links that are to be whole again.
+    healed: BTreeSet<Link>,
     look: Look,
 }
 
@@ -35,6 +44,9 @@ enum Look {
     Ended(Ended),
     Back(Back),
     State(State),
+    Damage(Damage),
+    SlowSync(SlowSync),
+    Clock(ClockLook),
     /// The nodes' own word is all the evidence.
     Taps,
 }
@@ -55,8 +67,8 @@ impl Before {
         let incarnation = |id: &ReplicaId| Some((*id, known(id)?.incarnation));
         let is_down = |id: &ReplicaId| known(id).is_some_and(|it| it.process == Process::Gone);
         Self {
-            incarnations: hits.down.iter().filter_map(incarnation).collect(),
-            down: hits.down.iter().copied().filter(is_down).collect(),
+            incarnations: hits.ends.keys().filter_map(incarnation).collect(),
+            down: hits.ends.keys().copied().filter(is_down).collect(),
         }
     }
 }
@@ -84,9 +96,28 @@ impl Check {
                 Look::Silence(Silence::new(links(), None, context))
             }
             Fault::Messages(_) => Look::Taps,
-            Fault::Kill(_) | Fault::Restart(_) => {
-                Look::Ended(Ended::new(hits.down.clone(), before.down.clone()))
+            Fault::Kill(_) | Fault::Restart(_) | Fault::PowerLoss(_) | Fault::Crash(_) => {
+                Look::Ended(Ended::new(
+                    hits.ends.clone(),
+                    before.down.clone(),
+                    context.now,
+                ))
             }
+            Fault::Disk(DiskFault { effect, .. }) => match *effect {
+                DiskEffect::SlowSync(delay) => {
+                    let replicas = hits.machines.keys().copied().collect();
+                    Look::SlowSync(SlowSync::new(replicas, delay, false, context))
+                }
+                DiskEffect::BitFlip { .. } => {
+                    Look::Damage(Damage::new(hits.damages.clone(), false))
+                }
+                DiskEffect::FailingSync | DiskEffect::Wipe { .. } => Look::Ended(Ended::new(
+                    hits.ends.clone(),
+                    before.down.clone(),
+                    context.now,
+                )),
+            },
+            Fault::Clock(fault) => clock(fault, hits, false, context),
             Fault::Pause(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Paused,
@@ -96,6 +127,7 @@ impl Check {
         Self {
             taps: hits.tap_nodes(),
             is_waiting: false,
+            healed: BTreeSet::new(),
             look,
         }
     }
@@ -113,9 +145,20 @@ impl Check {
             },
             Fault::Messages(_) if stops_probes(fault) => Look::Sound(Sound::new(links(), context)),
             Fault::Messages(_) => Look::Taps,
-            Fault::Kill(_) | Fault::Restart(_) => {
+            Fault::Kill(_) | Fault::Restart(_) | Fault::PowerLoss(_) | Fault::Crash(_) => {
                 Look::Back(Back::new(before.incarnations.clone()))
             }
+            Fault::Disk(DiskFault { effect, .. }) => match *effect {
+                DiskEffect::SlowSync(delay) => {
+                    let replicas = hits.machines.keys().copied().collect();
+                    Look::SlowSync(SlowSync::new(replicas, delay, true, context))
+                }
+                DiskEffect::BitFlip { .. } => Look::Damage(Damage::new(hits.damages.clone(), true)),
+                DiskEffect::FailingSync | DiskEffect::Wipe { .. } => {
+                    Look::Back(Back::new(before.incarnations.clone()))
+                }
+            },
+            Fault::Clock(fault) => clock(fault, hits, true, context),
             Fault::Pause(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Running,
@@ -125,12 +168,18 @@ impl Check {
         Self {
             taps: hits.tap_nodes(),
             is_waiting: false,
+            healed: hits.touched.clone(),
             look,
         }
     }
 
     /// Looks, and does what is needed to see more.
     pub(crate) fn look(&mut self, context: &mut Context<'_>) -> Finding {
+        let known = &context.grip.known;
+        let is_lost = |link: &Link| known.is_lost(link.from) || known.is_lost(link.to);
+        if !self.healed.is_empty() && self.healed.iter().all(is_lost) {
+            return Finding::Shown(LOST.to_owned());
+        }
         let asked = match self.wait_for_taps(context) {
             Ok(asked) => asked,
             Err(missing) => return Finding::Open(missing),
@@ -143,6 +192,9 @@ impl Check {
             Look::Ended(look) => look.look(context),
             Look::Back(look) => look.look(context),
             Look::State(look) => look.look(context),
+            Look::Damage(look) => look.look(context),
+            Look::SlowSync(look) => look.look(context),
+            Look::Clock(look) => look.look(context),
             Look::Taps => Finding::Shown(format!("acknowledged at the tap of {}", list(asked))),
         }
     }
@@ -163,7 +215,11 @@ impl Check {
     }
 
     /// Takes note of what was observed. What a probe that should not have arrived shows is handed out.
-    pub(crate) fn observe(&mut self, observation: &Observation) -> Option<String> {
+    pub(crate) fn observe(
+        &mut self,
+        observation: &Observation,
+        context: &Context<'_>,
+    ) -> Option<String> {
         match (&mut self.look, observation) {
             (
                 look,
@@ -189,6 +245,18 @@ impl Check {
             (Look::State(look), Observation::State { replica, state }) => {
                 look.seen(*replica, *state);
             }
+            (Look::Ended(look), Observation::Crashed { replica, point }) => {
+                look.crashed(*replica, *point);
+            }
+            (look, Observation::Disk { replica, reading }) => match look {
+                Look::Ended(look) => look.read(*replica, reading),
+                Look::Damage(look) => look.read(*replica, reading),
+                Look::SlowSync(look) => look.read(*replica, reading),
+                _ => {}
+            },
+            (Look::Clock(look), Observation::Clock { replica, told, at }) => {
+                look.read(*replica, (*told, *at), context);
+            }
             _ => {}
         }
         None
@@ -209,11 +277,13 @@ impl Check {
             Look::Count(look) => look.is_obstructed(context),
             Look::Back(look) => look.is_obstructed(context),
             Look::State(look) => look.is_obstructed(context),
+            Look::SlowSync(look) => look.is_obstructed(context),
+            Look::Clock(look) => look.is_obstructed(context),
             Look::Taps => !self
                 .taps
                 .iter()
                 .any(|node| context.grip.known.is_awake(*node)),
-            Look::Silence(_) | Look::Ended(_) => false,
+            Look::Silence(_) | Look::Ended(_) | Look::Damage(_) => false,
         }
     }
 
@@ -226,9 +296,16 @@ impl Check {
             Look::Measure(look) => Some(look.next_timeout()),
             Look::Count(look) => Some(look.next_timeout()),
             Look::State(look) => Some(look.next_timeout()),
-            Look::Ended(_) | Look::Back(_) | Look::Taps => None,
+            Look::SlowSync(look) => Some(look.next_timeout()),
+            Look::Clock(look) => Some(look.next_timeout()),
+            Look::Ended(_) | Look::Back(_) | Look::Damage(_) | Look::Taps => None,
         }
     }
+}
+
+fn clock(fault: &ClockFault, hits: &Hits, is_healed: bool, context: &Context<'_>) -> Look {
+    let replicas = replicas_among(&hits.targets).collect();
+    Look::Clock(ClockLook::new(replicas, fault.effect, is_healed, context))
 }
 
 /// Whether the rules of a message fault stop probes, so that they can be heard to do so.

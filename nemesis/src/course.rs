@@ -148,7 +148,16 @@ impl Course {
         context
             .actions
             .push(entry.injected(hits.targets.clone(), links, now));
-        let end = self.scheduled.length.map(|length| now + length);
+        context.actions.extend(hits.once.iter().cloned());
+        for replica in &hits.damages {
+            context.grip.known.damage(*replica);
+        }
+        // The time of one that waits for processes to end counts from when they have.
+        let length = self
+            .scheduled
+            .length
+            .filter(|_| !self.scheduled.fault.is_a_trap());
+        let end = length.map(|length| now + length);
         let deadline = now + context.options.confirm_within;
         self.phase = Phase::Active(Active {
             check,
@@ -180,6 +189,16 @@ impl Course {
             let is_late = now >= deadline;
             if !matches!(finding, Finding::Open(_)) || is_late {
                 active.deadline = None;
+                if self.scheduled.fault.is_a_trap() {
+                    // One into which nobody went is taken away.
+                    let is_shown = matches!(finding, Finding::Shown(_));
+                    let length = if is_shown {
+                        self.scheduled.length
+                    } else {
+                        Some(Duration::ZERO)
+                    };
+                    active.end = length.map(|length| now + length);
+                }
             }
             match finding {
                 Finding::Shown(evidence) => {
@@ -292,7 +311,7 @@ impl Course {
         }
         match &mut self.phase {
             Phase::Active(active) => {
-                let leak = active.check.observe(observation);
+                let leak = active.check.observe(observation, context);
                 if let Some(leak) = leak.filter(|_| active.deadline.is_none()) {
                     context
                         .actions
@@ -300,7 +319,7 @@ impl Course {
                 }
             }
             Phase::Healing { check, .. } => {
-                check.observe(observation);
+                check.observe(observation, context);
             }
             Phase::Planned | Phase::Aiming { .. } | Phase::Over => {}
         }

@@ -7,7 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::target::list;
-use crate::{ClientSides, Delay, Flow, Link, Numbers, Shape, TapAct, Target, Way};
+use crate::{
+    Capability, ClientSides, ClockFault, CrashFault, Delay, DiskEffect, DiskFault, Flow, Link,
+    Numbers, Shape, TapAct, Target, Way,
+};
 
 /// Something to be done to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +27,15 @@ pub enum Fault {
     Pause(Target),
     /// Processes end at once and are started again as soon as they are gone.
     Restart(Target),
+    /// Machines lose power: processes end at once, and what was written and not synced is lost in part. When
+    /// the fault is over they are started again.
+    PowerLoss(Target),
+    /// Processes end between two effects.
+    Crash(CrashFault),
+    /// Disks misbehave.
+    Disk(DiskFault),
+    /// Clocks go wrong.
+    Clock(ClockFault),
 }
 
 /// At which height messages are stopped.
@@ -132,6 +144,15 @@ impl Fault {
             Self::Kill(_) => "kill",
             Self::Pause(_) => "pause",
             Self::Restart(_) => "restart",
+            Self::PowerLoss(_) => "power-loss",
+            Self::Crash(_) => "crash",
+            Self::Disk(fault) => match fault.effect {
+                DiskEffect::SlowSync(_) => "slow-sync",
+                DiskEffect::FailingSync => "failing-sync",
+                DiskEffect::BitFlip { .. } => "bit-flip",
+                DiskEffect::Wipe { .. } => "wipe",
+            },
+            Self::Clock(_) => "clock",
         }
     }
 
@@ -146,11 +167,40 @@ impl Fault {
             | Self::Messages(MessageFault { target, .. })
             | Self::Kill(target)
             | Self::Pause(target)
-            | Self::Restart(target) => Some(target),
+            | Self::Restart(target)
+            | Self::PowerLoss(target)
+            | Self::Crash(CrashFault { target, .. })
+            | Self::Disk(DiskFault { target, .. })
+            | Self::Clock(ClockFault { target, .. }) => Some(target),
             Self::Links(LinkFault {
                 links: Links::Named(_),
                 ..
             }) => None,
+        }
+    }
+
+    /// What a world must be able to do for it, if not every world is.
+    pub const fn capability(&self) -> Option<Capability> {
+        match self {
+            Self::PowerLoss(_) => Some(Capability::PowerLoss),
+            Self::Crash(_) => Some(Capability::EffectCrash),
+            Self::Disk(_) => Some(Capability::Disk),
+            Self::Clock(_) => Some(Capability::Clock),
+            Self::Partition(_)
+            | Self::Links(_)
+            | Self::Messages(_)
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Restart(_) => None,
+        }
+    }
+
+    /// Whether it waits for processes to end by themselves: its length counts from then.
+    pub(crate) const fn is_a_trap(&self) -> bool {
+        match self {
+            Self::Crash(_) => true,
+            Self::Disk(fault) => matches!(fault.effect, DiskEffect::FailingSync),
+            _ => false,
         }
     }
 }
@@ -162,7 +212,10 @@ impl fmt::Display for Fault {
             Self::Partition(partition) => partition.fmt(f),
             Self::Links(fault) => write!(f, "{} on {}", fault.effect, fault.links),
             Self::Messages(fault) => fault.fmt(f),
-            Self::Kill(target) | Self::Pause(target) => target.fmt(f),
+            Self::Kill(target) | Self::Pause(target) | Self::PowerLoss(target) => target.fmt(f),
+            Self::Crash(fault) => fault.fmt(f),
+            Self::Disk(fault) => fault.fmt(f),
+            Self::Clock(fault) => fault.fmt(f),
             Self::Restart(target) => write!(f, "{target}, at once"),
         }
     }

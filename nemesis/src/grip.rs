@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{Direction, NodeId, Passing};
+use viewstorm_protocol::{Direction, NodeId, Passing, ReplicaId};
 
 use crate::hits::{Hits, add_rule};
-use crate::known::{Known, Process};
+use crate::known::{Known, Process, Replica};
+use crate::machine::{Ending, MachineRule};
 use crate::{Action, Link, LinkRule, Observation, PROBE_KIND, ProbeId, TapAct, TapRule, Topology};
 
 /// The most starts of one replica after the run's planned end.
@@ -25,6 +26,7 @@ pub(crate) struct Grip {
     pub(crate) known: Known,
     links: BTreeMap<Link, LinkRule>,
     taps: BTreeMap<NodeId, Vec<TapRule>>,
+    machines: BTreeMap<ReplicaId, MachineRule>,
     /// How many orders for its tap a node has not acknowledged.
     unacknowledged: BTreeMap<NodeId, u32>,
     /// How often the rule of a link changed.
@@ -39,6 +41,7 @@ impl Grip {
             known: Known::new(topology),
             links: BTreeMap::new(),
             taps: BTreeMap::new(),
+            machines: BTreeMap::new(),
             unacknowledged: BTreeMap::new(),
             versions: BTreeMap::new(),
             next_probe: 0,
@@ -84,6 +87,8 @@ impl Grip {
     ) {
         self.reconcile_links(hits.clone(), actions);
         self.reconcile_taps(hits.clone(), actions);
+        // A disk is sound again before what reads it is started.
+        self.reconcile_machines(hits.clone(), actions);
         self.reconcile_processes(hits, is_final, now, actions);
     }
 
@@ -145,6 +150,22 @@ impl Grip {
         }
     }
 
+    fn reconcile_machines<'a>(
+        &mut self,
+        hits: impl Iterator<Item = &'a Hits>,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut wanted: BTreeMap<ReplicaId, MachineRule> = BTreeMap::new();
+        for (replica, rule) in hits.flat_map(|hits| &hits.machines) {
+            wanted.entry(*replica).or_default().add(rule);
+        }
+        for replica in self.topology.replica_ids() {
+            let rule = wanted.get(&replica).copied().unwrap_or_default();
+            rule.order(&self.machine(replica), replica, actions);
+        }
+        self.machines = wanted;
+    }
+
     fn reconcile_processes<'a>(
         &mut self,
         hits: impl Iterator<Item = &'a Hits> + Clone,
@@ -153,18 +174,21 @@ impl Grip {
         actions: &mut Vec<Action>,
     ) {
         for id in self.topology.replica_ids() {
-            let wants_down = hits.clone().any(|hits| hits.down.contains(&id));
+            let endings = || hits.clone().filter_map(|hits| hits.ends.get(&id)).copied();
+            let ordered = endings().filter(|ending| ending.order(id).is_some()).max();
             let wants_paused = hits.clone().any(|hits| hits.paused.contains(&id));
             let Some(replica) = self.known.get_mut(id) else {
                 continue;
             };
-            replica.is_held_down = wants_down;
-            replica.owes_start |= wants_down;
+            replica.is_doomed = endings().any(|ending| ending.order(id).is_none());
+            replica.is_held_down = ordered.is_some() || replica.is_doomed;
+            replica.owes_start |= ordered.is_some();
+            if let Some(ending) = ordered.filter(|ending| is_to_be_ordered(replica, *ending)) {
+                replica.end(ending);
+                actions.extend(ending.order(id));
+                continue;
+            }
             match replica.process {
-                Process::Running | Process::Starting if wants_down => {
-                    replica.kill();
-                    actions.push(Action::Kill(id));
-                }
                 Process::Running if wants_paused && !replica.is_paused => {
                     replica.pause();
                     actions.push(Action::Pause(id));
@@ -173,7 +197,7 @@ impl Grip {
                     replica.resume(now);
                     actions.push(Action::Resume(id));
                 }
-                Process::Gone if !wants_down => {
+                Process::Gone if !replica.is_held_down && !replica.is_lost => {
                     let may_start = is_final && replica.final_starts < MAX_FINAL_STARTS;
                     if replica.owes_start || may_start {
                         replica.final_starts += u32::from(is_final);
@@ -186,19 +210,25 @@ impl Grip {
         }
     }
 
-    /// Whether nothing is ordered any more and every replica runs.
+    /// Whether nothing is ordered any more and every replica runs whose storage is not damaged.
     pub(crate) fn is_clean(&self) -> bool {
-        let is_up = |replica: &crate::known::Replica| {
-            replica.process == Process::Running && !replica.is_paused
+        let is_up = |replica: &Replica| {
+            replica.is_lost || (replica.process == Process::Running && !replica.is_paused)
         };
         self.links.is_empty()
             && self.taps.values().all(Vec::is_empty)
+            && self.machines.is_empty()
             && self.known.all().all(|(_, replica)| is_up(replica))
     }
 
     /// What happens on the link by order of all faults.
     pub(crate) fn rule(&self, link: Link) -> LinkRule {
         self.links.get(&link).cloned().unwrap_or_default()
+    }
+
+    /// What is wrong with the replica's machine by order of all faults.
+    pub(crate) fn machine(&self, replica: ReplicaId) -> MachineRule {
+        self.machines.get(&replica).copied().unwrap_or_default()
     }
 
     /// Changes with every change of the link's rule.
@@ -292,6 +322,14 @@ impl Grip {
         self.next_probe += 1;
         actions.push(Action::Probe { id, link });
         id
+    }
+}
+
+/// Whether it must still be told to end so: it is up, or what was ordered does less.
+fn is_to_be_ordered(replica: &Replica, ending: Ending) -> bool {
+    match replica.process {
+        Process::Starting | Process::Running => true,
+        Process::Dying | Process::Gone => replica.ended.unwrap_or(Ending::Kill) < ending,
     }
 }
 

@@ -8,11 +8,13 @@ use viewstorm_history::Seed;
 use viewstorm_protocol::{NodeId, ReplicaId};
 
 use crate::known::{Known, Process};
+use crate::machine::{Ending, MachineRule, STANDSTILL};
 use crate::shape::{Cut, replicas_among};
 use crate::target::{Aim, list};
 use crate::{
-    Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault,
-    Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
+    Action, Budget, ClockBend, ClockEffect, CrashPoint, Delay, DiskEffect, DiskRule, Fault, Flow,
+    Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault, Partition, ScheduledFault,
+    TapAct, TapRule, Target, Topology, Way,
 };
 
 /// What a fault does to whom.
@@ -26,10 +28,16 @@ pub(crate) struct Hits {
     pub(crate) is_cut: bool,
     /// It is whole for now, as one that comes and goes is in turn.
     pub(crate) is_lifted: bool,
-    /// The replicas that it keeps down.
-    pub(crate) down: BTreeSet<ReplicaId>,
+    /// The replicas that it ends and keeps down.
+    pub(crate) ends: BTreeMap<ReplicaId, Ending>,
     /// The replicas that it keeps from running.
     pub(crate) paused: BTreeSet<ReplicaId>,
+    /// What is wrong with replicas' machines.
+    pub(crate) machines: BTreeMap<ReplicaId, MachineRule>,
+    /// The replicas whose storage it damages.
+    pub(crate) damages: BTreeSet<ReplicaId>,
+    /// What is done once, when it is applied.
+    pub(crate) once: Vec<Action>,
     links: BTreeMap<Link, LinkRule>,
     taps: BTreeMap<NodeId, Vec<TapRule>>,
 }
@@ -68,16 +76,122 @@ impl Hits {
                 };
                 Self::on_messages(fault, targets, peers, topology, seed)
             }
-            Fault::Kill(_) | Fault::Restart(_) => {
-                let down = replicas_among(&targets).collect();
+            Fault::Kill(_) | Fault::Restart(_) => Ok(Self::ending(targets, Ending::Kill)),
+            Fault::PowerLoss(_) => Ok(Self::ending(targets, Ending::PowerLoss)),
+            Fault::Pause(_) => {
+                let targets = running(targets, known)?;
+                let paused = replicas_among(&targets).collect();
                 Ok(Self {
                     targets,
-                    down,
+                    paused,
                     ..Self::default()
                 })
             }
-            Fault::Pause(_) => Self::on_running(targets, known),
+            Fault::Crash(fault) => Self::crash(running(targets, known)?, fault.point),
+            Fault::Disk(fault) => Self::on_disks(fault.effect, targets, known),
+            Fault::Clock(fault) => {
+                let is_awake = |id| known.is_awake(NodeId::Replica(id));
+                Ok(Self::on_clocks(fault.effect, those(targets, is_awake)?))
+            }
         }
+    }
+
+    fn ending(targets: Vec<NodeId>, ending: Ending) -> Self {
+        let ends = replicas_among(&targets).map(|id| (id, ending)).collect();
+        Self {
+            targets,
+            ends,
+            ..Self::default()
+        }
+    }
+
+    fn crash(targets: Vec<NodeId>, point: CrashPoint) -> Result<Self, Miss> {
+        let hits = Self::ending(targets, Ending::AtEffect(point));
+        let rule = MachineRule {
+            fuse: Some(point),
+            ..MachineRule::default()
+        };
+        Ok(hits.with_machines(rule))
+    }
+
+    fn on_disks(effect: DiskEffect, targets: Vec<NodeId>, known: &Known) -> Result<Self, Miss> {
+        if let Some(budget) = effect.budget() {
+            keep_within(budget, &targets, known)?;
+        }
+        let disk = |rule: DiskRule| MachineRule {
+            disk: rule,
+            ..MachineRule::default()
+        };
+        Ok(match effect {
+            DiskEffect::SlowSync(sync_delay) => {
+                let hits = Self {
+                    targets,
+                    ..Self::default()
+                };
+                hits.with_machines(disk(DiskRule {
+                    sync_delay,
+                    ..DiskRule::default()
+                }))
+            }
+            DiskEffect::FailingSync => {
+                let hits = Self::ending(running(targets, known)?, Ending::SyncError);
+                hits.with_machines(disk(DiskRule {
+                    syncs_fail: true,
+                    ..DiskRule::default()
+                }))
+            }
+            DiskEffect::BitFlip { place, .. } => {
+                let flip = |replica| Action::FlipBit { replica, place };
+                let once = replicas_among(&targets).map(flip).collect();
+                let damages = replicas_among(&targets).collect();
+                Self {
+                    targets,
+                    damages,
+                    once,
+                    ..Self::default()
+                }
+            }
+            DiskEffect::Wipe { .. } => {
+                let damages = replicas_among(&targets).collect();
+                Self {
+                    damages,
+                    ..Self::ending(targets, Ending::Wipe)
+                }
+            }
+        })
+    }
+
+    fn on_clocks(effect: ClockEffect, targets: Vec<NodeId>) -> Self {
+        let hits = Self {
+            targets,
+            ..Self::default()
+        };
+        let drift = |drift| MachineRule {
+            drift,
+            ..MachineRule::default()
+        };
+        match effect {
+            ClockEffect::Drift(ppm) => hits.with_machines(drift(ppm)),
+            ClockEffect::Freeze => hits.with_machines(drift(STANDSTILL)),
+            ClockEffect::Jump(nanos) => {
+                // What the clock says before is what the leap is measured against.
+                let jump = |replica| {
+                    let bend = ClockBend::Jump(nanos);
+                    [
+                        Action::ReadClock(replica),
+                        Action::BendClock { replica, bend },
+                    ]
+                };
+                let once = replicas_among(&hits.targets).flat_map(jump).collect();
+                Self { once, ..hits }
+            }
+        }
+    }
+
+    /// The same rule for every target's machine.
+    fn with_machines(self, rule: MachineRule) -> Self {
+        let machines = replicas_among(&self.targets).map(|id| (id, rule)).collect();
+        Self { machines, ..self }
     }
 
     fn partition(
@@ -200,26 +314,6 @@ impl Hits {
         })
     }
 
-    /// What does not run cannot be paused.
-    fn on_running(targets: Vec<NodeId>, known: &Known) -> Result<Self, Miss> {
-        let runs = |id: &ReplicaId| {
-            known
-                .get(*id)
-                .is_some_and(|replica| replica.process == Process::Running)
-        };
-        let paused: BTreeSet<ReplicaId> = replicas_among(&targets).filter(runs).collect();
-        if paused.is_empty() {
-            let reason = format!("{} has no running process", list(&targets));
-            return Err(Miss::Nothing(reason));
-        }
-        let targets = paused.iter().copied().map(NodeId::Replica).collect();
-        Ok(Self {
-            targets,
-            paused,
-            ..Self::default()
-        })
-    }
-
     /// What it does to links now.
     pub(crate) fn link_rules(&self) -> impl Iterator<Item = (&Link, &LinkRule)> {
         self.links.iter().filter(|_| !self.is_lifted)
@@ -236,6 +330,66 @@ impl Hits {
     }
 }
 
+/// Those of the targets whose processes run: what does not run can neither be paused nor end by itself.
+fn running(targets: Vec<NodeId>, known: &Known) -> Result<Vec<NodeId>, Miss> {
+    let runs = |id| {
+        known
+            .get(id)
+            .is_some_and(|replica| replica.process == Process::Running)
+    };
+    those(targets, runs)
+}
+
+/// Those of the targets that can be hit.
+fn those(targets: Vec<NodeId>, can_be: impl Fn(ReplicaId) -> bool) -> Result<Vec<NodeId>, Miss> {
+    let found = replicas_among(&targets)
+        .filter(|id| can_be(*id))
+        .map(NodeId::Replica);
+    let found: Vec<NodeId> = found.collect();
+    match found.is_empty() {
+        true => Err(Miss::Nothing(format!(
+            "{} has no running process",
+            list(&targets)
+        ))),
+        false => Ok(found),
+    }
+}
+
+/// Never are the storages of more replicas damaged than the budget allows.
+fn keep_within(budget: Budget, targets: &[NodeId], known: &Known) -> Result<(), Miss> {
+    let before: BTreeSet<ReplicaId> = known.damaged().collect();
+    let after: BTreeSet<ReplicaId> = replicas_among(targets).chain(before.clone()).collect();
+    let replicas = known.all().count();
+    let most = budget.most(u16::try_from(replicas).unwrap_or(u16::MAX));
+    if after.len() <= usize::from(most) {
+        return Ok(());
+    }
+    let before = if before.is_empty() {
+        "nobody".to_owned()
+    } else {
+        list(before)
+    };
+    Err(Miss::Nothing(format!(
+        "the storage of {before} is damaged already, and of {replicas} replicas it may be that of {most}"
+    )))
+}
+
+/// Whom of those that it could hit as well a fault prefers.
+fn prefers(fault: &Fault, topology: Topology, known: &Known, id: ReplicaId) -> bool {
+    match fault {
+        Fault::Partition(_) | Fault::Links(_) | Fault::Messages(_) => true,
+        Fault::Disk(disk) => match (disk.effect.budget(), known.get(id)) {
+            // As long as there is room, one that is still whole; then those that are not.
+            (Some(budget), Some(replica)) => {
+                let wanted = disk.target.count(topology.replicas) + known.damaged().count();
+                replica.is_damaged == (wanted > usize::from(budget.most(topology.replicas)))
+            }
+            _ => known.is_awake(NodeId::Replica(id)),
+        },
+        _ => known.is_awake(NodeId::Replica(id)),
+    }
+}
+
 /// The nodes that a target means now.
 fn aim(
     target: &Target,
@@ -244,8 +398,7 @@ fn aim(
     known: &Known,
     seed: Seed,
 ) -> Result<Vec<NodeId>, Miss> {
-    let needs_process = matches!(fault, Fault::Kill(_) | Fault::Pause(_) | Fault::Restart(_));
-    let prefers = |id: ReplicaId| !needs_process || known.is_awake(NodeId::Replica(id));
+    let prefers = |id: ReplicaId| prefers(fault, topology, known, id);
     let (replicas, primary) = (topology.replicas, known.primary());
     let aim = Aim {
         replicas,

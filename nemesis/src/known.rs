@@ -3,6 +3,7 @@
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::{Incarnation, NodeId, ReplicaId, Status, ViewNumber};
 
+use crate::machine::Ending;
 use crate::{Observation, Topology};
 
 /// All replicas.
@@ -20,6 +21,14 @@ pub(crate) struct Replica {
     pub(crate) is_paused: bool,
     /// A fault that is applied keeps it down.
     pub(crate) is_held_down: bool,
+    /// A fault that is applied makes it end by itself.
+    pub(crate) is_doomed: bool,
+    /// How it was last ordered to end; none since its last start.
+    pub(crate) ended: Option<Ending>,
+    /// The nemesis damaged what it had stored.
+    pub(crate) is_damaged: bool,
+    /// It did not come up because of that, and never will.
+    pub(crate) is_lost: bool,
     /// The nemesis ended it or kept it down, and owes it a start.
     pub(crate) owes_start: bool,
     /// How often it was started after the run's planned end.
@@ -58,6 +67,10 @@ impl Known {
             incarnation: Incarnation(0),
             is_paused: false,
             is_held_down: false,
+            is_doomed: false,
+            ended: None,
+            is_damaged: false,
+            is_lost: false,
             owes_start: false,
             final_starts: 0,
             last_exit: None,
@@ -80,6 +93,26 @@ impl Known {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (ReplicaId, &Replica)> {
         (0..).map(ReplicaId).zip(&self.replicas)
+    }
+
+    /// The replicas whose storage the nemesis damaged.
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = ReplicaId> {
+        self.all()
+            .filter(|(_, replica)| replica.is_damaged)
+            .map(|(id, _)| id)
+    }
+
+    /// The nemesis damages what it has stored.
+    pub(crate) fn damage(&mut self, id: ReplicaId) {
+        if let Some(replica) = self.get_mut(id) {
+            replica.is_damaged = true;
+        }
+    }
+
+    /// Whether the node is down for good: its storage is damaged, and it said so.
+    pub(crate) fn is_lost(&self, node: NodeId) -> bool {
+        let replica = node.as_replica().and_then(|id| self.get(id));
+        replica.is_some_and(|replica| replica.is_lost)
     }
 
     /// The primary of the highest view in normal status. None where a replica is in a higher view than all
@@ -131,7 +164,11 @@ impl Known {
             }
             Observation::Exited { replica, how } => {
                 let known = self.get_mut(*replica)?;
-                let was_ordered = known.process == Process::Dying;
+                // One that ends instead of saying hello refuses the storage that it finds.
+                let is_refusal = known.is_damaged && known.process == Process::Starting;
+                let was_ordered = known.process == Process::Dying || known.is_doomed || is_refusal;
+                known.owes_start |= known.is_doomed;
+                known.is_lost |= is_refusal;
                 known.process = Process::Gone;
                 known.is_paused = false;
                 known.role = None;
@@ -159,7 +196,10 @@ impl Known {
             Observation::State { .. }
             | Observation::ProbeArrived { .. }
             | Observation::TapSet { .. }
-            | Observation::Counters { .. } => {}
+            | Observation::Counters { .. }
+            | Observation::Crashed { .. }
+            | Observation::Disk { .. }
+            | Observation::Clock { .. } => {}
         }
         None
     }
@@ -167,8 +207,12 @@ impl Known {
 
 impl Replica {
     /// It was ordered to end.
-    pub(crate) fn kill(&mut self) {
-        self.process = Process::Dying;
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.ended = Some(ending);
+        // One that has ended already does not say so again.
+        if matches!(self.process, Process::Starting | Process::Running) {
+            self.process = Process::Dying;
+        }
         self.awake_since = None;
         self.role = None;
     }
@@ -176,6 +220,7 @@ impl Replica {
     /// It was ordered to start.
     pub(crate) fn start(&mut self) {
         self.process = Process::Starting;
+        self.ended = None;
         self.owes_start = false;
     }
 

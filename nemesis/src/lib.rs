@@ -4,9 +4,11 @@
 //! actions (processes and relays, or the simulator). Only `inject` touches real processes and sockets.
 
 mod action;
+mod clock_look;
 mod confirm;
 mod count;
 mod course;
+mod damage;
 mod fault;
 mod grip;
 mod hits;
@@ -15,6 +17,8 @@ pub mod inject;
 mod known;
 mod ledger;
 mod link;
+mod machine;
+mod machine_fault;
 mod measure;
 mod nemesis;
 mod options;
@@ -22,6 +26,7 @@ mod probe;
 mod process;
 mod shape;
 mod silence;
+mod slow_sync;
 mod tap;
 mod target;
 mod timeline;
@@ -30,6 +35,12 @@ pub use action::{Action, Observation, ProbeId, ProcessState};
 pub use fault::{Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partition};
 pub use ledger::{Ledger, LedgerEntry, LedgerTotals};
 pub use link::{Delay, Link, LinkCounters, LinkRule, Topology};
+pub use machine::{
+    ClockBend, CrashPoint, DamagePlace, DiskReading, DiskRule, PowerLossReading, SyncReading,
+};
+pub use machine_fault::{
+    Budget, Capability, ClockEffect, ClockFault, CrashFault, DiskEffect, DiskFault,
+};
 pub use nemesis::Nemesis;
 pub use options::NemesisOptions;
 pub use shape::{ClientSides, Shape, Way};

@@ -7,42 +7,131 @@ use viewstorm_history::Timestamp;
 use viewstorm_protocol::{Incarnation, ReplicaId};
 
 use crate::known::Process;
+use crate::machine::Ending;
 use crate::probe::{Context, Finding};
 use crate::target::list;
-use crate::{Action, ProcessState};
+use crate::{Action, CrashPoint, DiskReading, ProcessState};
 
-/// Shows that processes have ended.
+/// Shows that processes have ended, and each in its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
-    replicas: BTreeSet<ReplicaId>,
+    replicas: BTreeMap<ReplicaId, Ending>,
     /// They were down before.
     already: BTreeSet<ReplicaId>,
+    since: Timestamp,
+    /// Where they ended by themselves.
+    crashed: BTreeMap<ReplicaId, CrashPoint>,
+    /// What their disks are like since.
+    disks: BTreeMap<ReplicaId, DiskReading>,
+    has_asked: bool,
 }
 
 impl Ended {
     /// `already` are those that were down before the fault.
-    pub(crate) const fn new(replicas: BTreeSet<ReplicaId>, already: BTreeSet<ReplicaId>) -> Self {
-        Self { replicas, already }
+    pub(crate) const fn new(
+        replicas: BTreeMap<ReplicaId, Ending>,
+        already: BTreeSet<ReplicaId>,
+        since: Timestamp,
+    ) -> Self {
+        Self {
+            replicas,
+            already,
+            since,
+            crashed: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            has_asked: false,
+        }
     }
 
-    pub(crate) fn look(&self, context: &Context<'_>) -> Finding {
+    /// A process ends by itself.
+    pub(crate) fn crashed(&mut self, replica: ReplicaId, point: CrashPoint) {
+        self.crashed.insert(replica, point);
+    }
+
+    pub(crate) fn read(&mut self, replica: ReplicaId, reading: &DiskReading) {
+        if self.has_asked && self.replicas.contains_key(&replica) {
+            self.disks.insert(replica, reading.clone());
+        }
+    }
+
+    pub(crate) fn look(&mut self, context: &mut Context<'_>) -> Finding {
+        let known = &context.grip.known;
+        let is_gone = |id: ReplicaId| known.get(id).is_some_and(|it| it.process == Process::Gone);
+        if let Some(id) = self.replicas.keys().find(|id| !is_gone(**id)) {
+            return Finding::Open(format!("the process of {id} has not ended"));
+        }
+        let on_disk = self
+            .replicas
+            .iter()
+            .filter(|(_, ending)| ending.needs_disk());
+        let on_disk: Vec<ReplicaId> = on_disk.map(|(id, _)| *id).collect();
+        if !std::mem::replace(&mut self.has_asked, true) {
+            context
+                .actions
+                .extend(on_disk.iter().copied().map(Action::ReadDisk));
+        }
+        if let Some(id) = on_disk.iter().find(|id| !self.disks.contains_key(id)) {
+            return Finding::Open(format!("the disk of {id} has not been read"));
+        }
         let mut ends = Vec::new();
-        for id in &self.replicas {
-            let Some(replica) = context.grip.known.get(*id) else {
-                continue;
-            };
-            if replica.process != Process::Gone {
-                return Finding::Open(format!("the process of {id} has not ended"));
-            }
-            let how = replica.last_exit.as_deref().unwrap_or("never started");
+        for (id, ending) in &self.replicas {
+            let replica = context.grip.known.get(*id);
+            let how = replica.and_then(|replica| replica.last_exit.as_deref());
+            let how = how.unwrap_or("never started");
             let already = if self.already.contains(id) {
                 "already down, "
             } else {
                 ""
             };
-            ends.push(format!("{id}: {already}{how}"));
+            match self.way(*id, *ending) {
+                Ok(way) => ends.push(format!("{id}: {already}{how}{way}")),
+                Err(problem) => return Finding::Refuted(format!("{id}: {how}, {problem}")),
+            }
         }
         Finding::Shown(list(ends))
+    }
+
+    /// What shows that it ended in this way and no other.
+    fn way(&self, id: ReplicaId, ending: Ending) -> Result<String, String> {
+        let disk = self.disks.get(&id);
+        match ending {
+            Ending::Kill => Ok(String::new()),
+            Ending::PowerLoss => self.losses(disk),
+            Ending::Wipe => match disk.map_or(0, |disk| disk.records) {
+                0 => Ok(", its disk is empty".to_owned()),
+                records => Err(format!("its disk still holds {records} records")),
+            },
+            Ending::AtEffect(point) => {
+                if self.crashed.get(&id) != Some(&point) {
+                    return Err(format!("and not before its effect {}", point.effect));
+                }
+                let losses = if point.power {
+                    self.losses(disk)?
+                } else {
+                    String::new()
+                };
+                Ok(format!(" before its effect {}{losses}", point.effect))
+            }
+            Ending::SyncError => {
+                let sync = disk.and_then(|disk| disk.last_sync);
+                match sync.filter(|sync| sync.failed && sync.began + sync.took >= self.since) {
+                    Some(sync) => Ok(format!(", the sync that it began at {} failed", sync.began)),
+                    None => Err("and no sync had failed".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// What a loss of power took.
+    fn losses(&self, disk: Option<&DiskReading>) -> Result<String, String> {
+        let loss = disk.and_then(|disk| disk.last_power_loss);
+        match loss.filter(|loss| loss.at >= self.since) {
+            Some(loss) => Ok(format!(
+                ", {} of {} unsynced records lost",
+                loss.lost, loss.unsynced
+            )),
+            None => Err("and its disk has not lost its power".to_owned()),
+        }
     }
 }
 
@@ -64,6 +153,10 @@ impl Back {
             let Some(replica) = context.grip.known.get(*id) else {
                 continue;
             };
+            if let Some(how) = replica.last_exit.as_ref().filter(|_| replica.is_lost) {
+                back.push(format!("{id} stays down, its storage is damaged: {how}"));
+                continue;
+            }
             let now = replica.incarnation;
             if replica.process != Process::Running || now <= *before {
                 return Finding::Open(match (replica.process, &replica.last_exit) {

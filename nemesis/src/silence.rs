@@ -9,6 +9,9 @@ use viewstorm_history::Timestamp;
 use crate::Link;
 use crate::probe::{Arrival, Batch, Context, Finding};
 
+/// Why nothing can be heard on links any more.
+pub(crate) const LOST: &str = "every link has an end that stays down, for its storage is damaged";
+
 /// What a probe was sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {

@@ -8,18 +8,10 @@
 //!    +------------------------- true
 //! ```
 
+use viewstorm_nemesis::ClockBend;
 use viewstorm_protocol::Instant;
 
 const PPM: i128 = 1_000_000;
-
-/// How a clock runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockBend {
-    /// It leaps by this many nanoseconds, forward or back.
-    Jump(i64),
-    /// From now on it gains this many millionths of true time; -1,000,000 freezes it.
-    Drift(i32),
-}
 
 /// A replica's clock. It survives the replica's process: it is the machine's.
 #[derive(Clone, Debug, Default)]

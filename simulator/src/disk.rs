@@ -12,8 +12,11 @@
 //! atomically.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
+use viewstorm_history::Timestamp;
+use viewstorm_nemesis::{DamagePlace, DiskReading, DiskRule, PowerLossReading, SyncReading};
 use viewstorm_protocol::{Record, RecordId, Recovered, Zone};
 
 use crate::Between;
@@ -35,6 +38,15 @@ pub enum RecordPlace {
     Superblock,
     /// The log's record at this index, from 0.
     Log(usize),
+}
+
+impl fmt::Display for RecordPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Superblock => f.write_str("the superblock"),
+            Self::Log(index) => write!(f, "log record {index}"),
+        }
+    }
 }
 
 /// A sync failed: the process must not go on.
@@ -60,8 +72,11 @@ pub(crate) struct Disk<R> {
     /// How many records ever became durable.
     durable: u64,
     random: Stream,
-    slower_by: Duration,
+    rule: DiskRule,
     fail_next: bool,
+    sync_began: Timestamp,
+    last_sync: Option<SyncReading>,
+    last_power_loss: Option<PowerLossReading>,
 }
 
 impl<R: Record> Disk<R> {
@@ -74,8 +89,11 @@ impl<R: Record> Disk<R> {
             syncing: 0,
             durable: 0,
             random,
-            slower_by: Duration::ZERO,
+            rule: DiskRule::default(),
             fail_next: false,
+            sync_began: Timestamp::ZERO,
+            last_sync: None,
+            last_power_loss: None,
         }
     }
 
@@ -95,23 +113,31 @@ impl<R: Record> Disk<R> {
     }
 
     /// Starts a sync if there is something to sync and none runs. Returns how long it will take.
-    pub(crate) fn start_sync(&mut self, latency: Between) -> Option<u64> {
+    pub(crate) fn start_sync(&mut self, now: Timestamp, latency: Between) -> Option<u64> {
         if self.syncing > 0 || self.cached.is_empty() {
             return None;
         }
         self.syncing = self.cached.len();
+        self.sync_began = now;
         Some(
             self.random
                 .nanos(latency)
-                .saturating_add(nanos(self.slower_by)),
+                .saturating_add(nanos(self.rule.sync_delay)),
         )
     }
 
     /// Ends the running sync. Returns the last record that it made durable.
-    pub(crate) fn finish_sync(&mut self) -> Result<RecordId, SyncFailed> {
+    pub(crate) fn finish_sync(&mut self, now: Timestamp) -> Result<RecordId, SyncFailed> {
         assert!(self.syncing > 0, "a sync ends once");
         let covered = std::mem::take(&mut self.syncing);
-        if std::mem::take(&mut self.fail_next) {
+        let failed = std::mem::take(&mut self.fail_next) || self.rule.syncs_fail;
+        let (began, took) = (self.sync_began, now.saturating_since(self.sync_began));
+        self.last_sync = Some(SyncReading {
+            began,
+            took,
+            failed,
+        });
+        if failed {
             return Err(SyncFailed);
         }
         let last = self.cached[covered - 1].0;
@@ -120,10 +146,17 @@ impl<R: Record> Disk<R> {
     }
 
     /// The process, or the machine, is gone.
-    pub(crate) fn crash(&mut self, kind: CrashKind) {
+    pub(crate) fn crash(&mut self, now: Timestamp, kind: CrashKind) {
         self.syncing = 0;
         if kind == CrashKind::PowerLoss {
-            let survivors = self.random.up_to(self.cached.len() as u64);
+            let unsynced = self.cached.len() as u64;
+            let survivors = self.random.up_to(unsynced);
+            let lost = unsynced - survivors;
+            self.last_power_loss = Some(PowerLossReading {
+                at: now,
+                unsynced,
+                lost,
+            });
             self.settle(usize::try_from(survivors).expect("at most a length"));
             self.cached.clear();
         }
@@ -182,7 +215,38 @@ impl<R: Record> Disk<R> {
 
     /// From now on every sync takes this much longer.
     pub(crate) fn slow_down(&mut self, by: Duration) {
-        self.slower_by = by;
+        self.rule.sync_delay = by;
+    }
+
+    /// From now on this is all that is wrong with it.
+    pub(crate) fn set_rule(&mut self, rule: DiskRule) {
+        self.rule = rule;
+    }
+
+    /// Spoils the durable record there, if there is one.
+    pub(crate) fn damage(&mut self, place: DamagePlace) {
+        let place = match place {
+            DamagePlace::Superblock => RecordPlace::Superblock,
+            DamagePlace::Middle => RecordPlace::Log(self.log.len() / 2),
+            DamagePlace::Tail => RecordPlace::Log(self.log.len().saturating_sub(1)),
+        };
+        self.corrupt(place);
+    }
+
+    /// What it is like.
+    pub(crate) fn reading(&self) -> DiskReading {
+        let superblock = self
+            .superblock
+            .iter()
+            .map(|stored| (RecordPlace::Superblock, stored));
+        let log = (0..).map(RecordPlace::Log).zip(&self.log);
+        let corrupt = superblock.chain(log).filter(|(_, stored)| stored.corrupt);
+        DiskReading {
+            records: u64::from(self.superblock.is_some()) + self.log.len() as u64,
+            corrupt: corrupt.map(|(place, _)| place.to_string()).collect(),
+            last_sync: self.last_sync,
+            last_power_loss: self.last_power_loss,
+        }
     }
 
     /// The oldest `count` cached records are durable.

@@ -21,7 +21,6 @@ mod simulation;
 mod tap;
 mod trace;
 
-pub use clock::ClockBend;
 pub use config::{Between, SimulationConfig};
 pub use disk::{CrashKind, RecordPlace};
 pub use invariants::{InvariantViolation, Theorem};

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use viewstorm_nemesis::{Observation, ProcessState};
+use viewstorm_history::Timestamp;
+use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState};
 use viewstorm_protocol::{
     Address, Effect, Effects, Envelope, Event, Incarnation, LamportClock, Message, NodeId, Observe,
     Outbox, Protocol, ProtocolEvent, RecordId, ReplicaId,
 };
 
-use crate::clock::{Clock, ClockBend};
+use crate::clock::Clock;
 use crate::disk::{CrashKind, Disk};
 use crate::hash::Hashed;
 use crate::ledger::Ledger;
@@ -16,7 +17,7 @@ use crate::medium::{Cargo, InFlight, Medium};
 use crate::queue::Due;
 use crate::random::Stream;
 use crate::run::Run;
-use crate::{RecordPlace, SimulationConfig, TraceEvent};
+use crate::{SimulationConfig, TraceEvent};
 
 /// What tells a receipt from other events in the trace hash.
 const RECEIVED: u8 = 4;
@@ -71,7 +72,7 @@ enum Waiting<M> {
 #[derive(Clone, Copy, Debug)]
 struct Fuse {
     left: u64,
-    kind: CrashKind,
+    point: CrashPoint,
 }
 
 impl Fuse {
@@ -159,11 +160,7 @@ impl<P: Protocol + Observe> Replica<P> {
         let recovered = match self.disk.recover() {
             Ok(recovered) => recovered,
             Err(place) => {
-                let what = match place {
-                    RecordPlace::Superblock => "the superblock".to_owned(),
-                    RecordPlace::Log(index) => format!("log record {index}"),
-                };
-                self.exit(format!("exit code 1: {what} is corrupt"), around);
+                self.exit(format!("exit code 1: {place} is corrupt"), around);
                 return;
             }
         };
@@ -203,7 +200,7 @@ impl<P: Protocol + Observe> Replica<P> {
 
     /// The process, or the whole machine, stops at once.
     pub(crate) fn crash(&mut self, kind: CrashKind, around: &mut Around<'_, P::Message>) {
-        self.disk.crash(kind);
+        self.disk.crash(around.run.timestamp(), kind);
         if let Some(ledger) = around.ledger {
             ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
         }
@@ -235,12 +232,14 @@ impl<P: Protocol + Observe> Replica<P> {
         });
     }
 
-    /// Arms the fuse.
-    pub(crate) fn crash_at_effect(&mut self, nth: u64, kind: CrashKind) {
-        assert!(nth > 0, "effects are counted from 1");
-        self.fuse = Some(Fuse {
-            left: nth - 1,
-            kind,
+    /// Replaces the fuse.
+    pub(crate) fn set_fuse(&mut self, fuse: Option<CrashPoint>) {
+        self.fuse = fuse.map(|point| {
+            assert!(point.effect > 0, "effects are counted from 1");
+            Fuse {
+                left: point.effect - 1,
+                point,
+            }
         });
     }
 
@@ -275,6 +274,15 @@ impl<P: Protocol + Observe> Replica<P> {
         self.clock.bend(run.now, bend);
         self.armed = None;
         self.arm(run);
+    }
+
+    /// Tells the time on its clock, if its process runs.
+    pub(crate) fn tell_time(&mut self, run: &mut Run) {
+        if self.is_awake() {
+            let (at, told) = (run.timestamp(), self.clock.tell(run.now));
+            let (replica, told) = (self.id, Timestamp(told.as_nanos()));
+            run.observe(Observation::Clock { replica, told, at });
+        }
     }
 
     /// Its timer rings.
@@ -316,9 +324,10 @@ impl<P: Protocol + Observe> Replica<P> {
         let Process::Running(running) = &mut self.process else {
             return;
         };
-        let Ok(record) = self.disk.finish_sync() else {
+        let Ok(record) = self.disk.finish_sync(around.run.timestamp()) else {
             // Nothing may be assumed durable after it, nor lost: the cache may have been dropped in part.
-            self.disk.crash(CrashKind::PowerLoss);
+            self.disk
+                .crash(around.run.timestamp(), CrashKind::PowerLoss);
             if let Some(ledger) = around.ledger {
                 ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
             }
@@ -520,8 +529,17 @@ impl<P: Protocol + Observe> Replica<P> {
 
     /// The fuse has burnt down: what was not yet carried out is lost with the process.
     fn burnt(&mut self, around: &mut Around<'_, P::Message>) {
-        let fuse = self.fuse.take().expect("it burnt down");
-        self.crash(fuse.kind, around);
+        let Fuse { point, .. } = self.fuse.take().expect("it burnt down");
+        around.run.observe(Observation::Crashed {
+            replica: self.id,
+            point,
+        });
+        let kind = if point.power {
+            CrashKind::PowerLoss
+        } else {
+            CrashKind::Process
+        };
+        self.crash(kind, around);
     }
 
     /// Starts a sync if there is need of one and none runs.
@@ -529,8 +547,11 @@ impl<P: Protocol + Observe> Replica<P> {
         if !self.is_awake() {
             return;
         }
-        if let Some(wait) = self.disk.start_sync(around.config.sync_latency) {
-            let run = &mut *around.run;
+        let run = &mut *around.run;
+        if let Some(wait) = self
+            .disk
+            .start_sync(run.timestamp(), around.config.sync_latency)
+        {
             run.queue.push(
                 run.now.saturating_add(wait),
                 Due::Synced(self.id.0, self.tag()),

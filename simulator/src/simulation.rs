@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use viewstorm_history::Timestamp;
-use viewstorm_nemesis::{Action, Link, Observation, ProbeId};
+use viewstorm_nemesis::{Action, ClockBend, CrashPoint, Link, Observation, ProbeId};
 use viewstorm_protocol::{Client, ClientId, Incarnation, NodeId, Observe, Protocol, ReplicaId};
 
 use crate::client::{Sessions, probe_address, replica_of};
-use crate::clock::ClockBend;
 use crate::disk::{CrashKind, RecordPlace};
 use crate::ledger::Ledger;
 use crate::medium::{Cargo, InFlight, Medium};
@@ -94,7 +93,7 @@ where
                 let (replica, mut around) = apart!(self, replica.0);
                 replica.start(&mut around);
             }
-            Action::Pause(replica) => self.replicas[usize::from(replica.0)].pause(),
+            Action::Pause(replica) => self.replica(*replica).pause(),
             Action::Resume(replica) => {
                 let (replica, mut around) = apart!(self, replica.0);
                 replica.resume(&mut around);
@@ -114,8 +113,26 @@ where
                     counters,
                 });
             }
+            Action::PowerLoss(replica) => self.crash(*replica, CrashKind::PowerLoss),
+            Action::Wipe(replica) => self.wipe(*replica),
+            Action::SetFuse { replica, fuse } => self.replica(*replica).set_fuse(*fuse),
+            Action::SetDisk { replica, rule } => self.replica(*replica).disk().set_rule(*rule),
+            Action::FlipBit { replica, place } => self.replica(*replica).disk().damage(*place),
+            Action::ReadDisk(replica) => {
+                let (replica, reading) = (*replica, self.replica(*replica).disk().reading());
+                self.run.observe(Observation::Disk { replica, reading });
+            }
+            Action::BendClock { replica, bend } => self.bend_clock(*replica, *bend),
+            Action::ReadClock(replica) => {
+                let (replica, around) = apart!(self, replica.0);
+                replica.tell_time(around.run);
+            }
             Action::Record(_) => {}
         }
+    }
+
+    fn replica(&mut self, replica: ReplicaId) -> &mut Replica<P> {
+        &mut self.replicas[usize::from(replica.0)]
     }
 
     /// Starts an operation in a session, which is opened by its first and has one outstanding at a time.
@@ -160,25 +177,29 @@ where
     /// Ends the replica in the middle of a step: counted from now, its `nth` effect (from 1) and those after
     /// it are not carried out.
     pub fn crash_at_effect(&mut self, replica: ReplicaId, nth: u64, kind: CrashKind) {
-        self.replicas[usize::from(replica.0)].crash_at_effect(nth, kind);
+        let point = CrashPoint {
+            effect: nth,
+            power: kind == CrashKind::PowerLoss,
+        };
+        self.replica(replica).set_fuse(Some(point));
     }
 
     /// Ends the replica and gives it an empty disk. What it acknowledged is gone, which no crash-recovery
     /// protocol masks: the durability theorem still counts it until the replica is up again.
     pub fn wipe(&mut self, replica: ReplicaId) {
         self.crash(replica, CrashKind::PowerLoss);
-        self.replicas[usize::from(replica.0)].disk().wipe();
+        self.replica(replica).disk().wipe();
     }
 
     /// Spoils a durable record; returns whether there is such a record. The replica notices at its next
     /// start, which then fails: its exit says which record.
     pub fn corrupt_record(&mut self, replica: ReplicaId, place: RecordPlace) -> bool {
-        self.replicas[usize::from(replica.0)].disk().corrupt(place)
+        self.replica(replica).disk().corrupt(place)
     }
 
     /// How many durable records the replica's log has.
     pub fn durable_records(&mut self, replica: ReplicaId) -> usize {
-        self.replicas[usize::from(replica.0)].disk().log_len()
+        self.replica(replica).disk().log_len()
     }
 
     /// The replica's next sync fails, and its process stops.
@@ -190,7 +211,7 @@ where
 
     /// From now on each of the replica's syncs takes this much longer.
     pub fn slow_syncs(&mut self, replica: ReplicaId, by: Duration) {
-        self.replicas[usize::from(replica.0)].disk().slow_down(by);
+        self.replica(replica).disk().slow_down(by);
     }
 
     /// Bends the replica's clock from now on.

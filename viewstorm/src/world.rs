@@ -88,6 +88,12 @@ pub enum WorldError {
         /// Its own words.
         reason: String,
     },
+    /// It was asked for what it cannot do, which a plan's reader refuses.
+    #[error("a fault of the timeline is beyond this world: {action:?}")]
+    Beyond {
+        /// What it was asked for.
+        action: Action,
+    },
     /// A file or directory of the run.
     #[error("{path}: {source}")]
     File {

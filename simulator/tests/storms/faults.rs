@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use viewstorm_history::{Seed, Timestamp};
-use viewstorm_nemesis::{Action, Delay, Flow, Link, LinkRule, TapAct, TapRule};
+use viewstorm_nemesis::{Action, ClockBend, Delay, Flow, Link, LinkRule, TapAct, TapRule};
 use viewstorm_protocol::{NodeId, ReplicaId};
-use viewstorm_simulator::{ClockBend, CrashKind};
+use viewstorm_simulator::CrashKind;
 
 use crate::climate::{Climate, FaultKind};
 use crate::partition;

@@ -59,7 +59,7 @@ fault_keys!(
     /// `[[nemesis]]`, whatever the fault.
     NEMESIS: "for", "target", "shape", "groups", "links", "clients", "direction", "layer",
     "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
-    "skip", "limit"
+    "skip", "limit", "effect", "power", "place", "budget", "jump", "drift", "freeze"
 );
 fault_keys!(
     /// A partition.
@@ -84,8 +84,28 @@ fault_keys!(
     "skip", "limit", "delay", "delay-jitter"
 );
 fault_keys!(
-    /// A kill or a pause.
+    /// A kill, a pause, a loss of power, syncs that fail.
     PROCESS: "for", "target"
+);
+fault_keys!(
+    /// A crash at an effect.
+    CRASH: "for", "target", "effect", "power"
+);
+fault_keys!(
+    /// Syncs that take longer.
+    SLOW_SYNC: "for", "target", "delay"
+);
+fault_keys!(
+    /// A damaged record.
+    BIT_FLIP: "target", "place", "budget"
+);
+fault_keys!(
+    /// A lost disk.
+    WIPE: "for", "target", "budget"
+);
+fault_keys!(
+    /// A clock that goes wrong.
+    CLOCK: "for", "target", "jump", "drift", "freeze"
 );
 fault_keys!(
     /// A restart.

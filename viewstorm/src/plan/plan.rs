@@ -94,12 +94,12 @@ impl Plan {
         let mut section = Section::new("", root.into_inner(), top, keys::PLAN, errors);
         let name = read_name(&mut section);
         let description = section.text("description").or(String::new());
-        let world = World::read(&mut section);
+        let (world, kind) = World::read(&mut section);
         let model = ReadModel::read(&mut section);
         let (cluster, replicas) = Cluster::read(&mut section);
         let (workload, endpoints) = Workload::read(&mut section);
         let (run, duration) = Run::read(&mut section);
-        let around = Around { replicas, endpoints, duration, model: &model };
+        let around = Around { replicas, endpoints, duration, model: &model, world: kind };
         let nemesis = nemesis::read(&mut section, &around, errors);
         let (check, checks_span) = Check::read(&mut section);
         let expect = Expect::read(&mut section, &check, checks_span.as_ref());

@@ -16,6 +16,7 @@ impl Plan {
             endpoints: Some(self.workload.endpoints),
             duration: Some((self.run.duration, None)),
             model: &ReadModel::of(self.model),
+            world: Some((self.world.kind, None)),
         };
         let mut faults = self.nemesis.settled.clone();
         faults.extend(nemesis::draw(&self.nemesis, seed, &around));

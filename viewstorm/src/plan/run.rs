@@ -57,12 +57,13 @@ impl Default for Run {
 }
 
 impl World {
-    /// Reads `[world]`.
-    pub(super) fn read(plan: &mut Section<'_, '_>) -> Self {
+    /// Reads `[world]`. The second is the kind, with its place, if it is known: it was not refused.
+    pub(super) fn read(plan: &mut Section<'_, '_>) -> (Self, Option<(WorldKind, Option<Span>)>) {
         let mut section = plan.section("world", keys::WORLD);
-        let kind = section.choice("kind").or(WorldKind::Processes);
+        let known = section.choice("kind").known(WorldKind::Processes);
         section.finish();
-        Self { kind }
+        let kind = known.as_ref().map_or(WorldKind::Processes, |(kind, _)| *kind);
+        (Self { kind }, known)
     }
 }
 

@@ -10,6 +10,6 @@ mod timeouts;
 mod trace_files;
 
 pub use nemesis_tap::NemesisTap;
-pub use open::open;
+pub use open::{capabilities, open};
 pub use processes::{ProcessWorld, ProcessWorldOptions};
 pub use simulated::{SimulatedWorld, SimulatedWorldOptions};

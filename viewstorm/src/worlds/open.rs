@@ -1,6 +1,7 @@
 //! The one place where a plan's world is picked.
 
 use viewstorm_history::Seed;
+use viewstorm_nemesis::Capability;
 
 use super::trace_files::TraceFiles;
 use super::{ProcessWorld, ProcessWorldOptions, SimulatedWorld, SimulatedWorldOptions};
@@ -9,6 +10,14 @@ use crate::plan::{Plan, WorldKind};
 use crate::run::topology;
 use crate::run_folder::RunFolder;
 use crate::world::{World, WorldError};
+
+/// What the nemesis can ask of a world of this kind, beyond what it can ask of every world.
+pub const fn capabilities(kind: WorldKind) -> &'static [Capability] {
+    match kind {
+        WorldKind::Processes => ProcessWorld::CAPABILITIES,
+        WorldKind::Simulated => SimulatedWorld::CAPABILITIES,
+    }
+}
 
 /// Makes the world that `plan` asks for.
 pub fn open(plan: &Plan, seed: Seed, folder: &RunFolder) -> Result<Box<dyn World>, WorldError> {

@@ -25,7 +25,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::inject::{PairSpec, Relay};
-use viewstorm_nemesis::{Action, Link, Observation, ProbeId, ProcessState, TapRule, Topology};
+use viewstorm_nemesis::{
+    Action, Capability, Link, Observation, ProbeId, ProcessState, TapRule, Topology,
+};
 use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
 use viewstorm_replica::control::{Command, Report};
 use viewstorm_replica::{ClientEvent, ClientHost, RunClock};
@@ -91,6 +93,10 @@ struct Replica {
 }
 
 impl ProcessWorld {
+    /// What the nemesis can ask of it beyond what it can ask of every world. A killed process loses nothing that
+    /// it wrote: the operating system keeps it. So nothing here passes for a loss of power.
+    pub const CAPABILITIES: &'static [Capability] = &[];
+
     /// Starts the relay, the clients' host and all replicas. They are up when they say so.
     pub fn start(options: &ProcessWorldOptions) -> Result<Self, WorldError> {
         let clock = RunClock::starting_now();
@@ -234,6 +240,14 @@ impl World for ProcessWorld {
                 let counters = self.relay.counters(*link);
                 self.observe(Observation::Counters { link: *link, counters });
             }
+            Action::PowerLoss(_)
+            | Action::Wipe(_)
+            | Action::SetFuse { .. }
+            | Action::SetDisk { .. }
+            | Action::FlipBit { .. }
+            | Action::ReadDisk(_)
+            | Action::BendClock { .. }
+            | Action::ReadClock(_) => return Err(WorldError::Beyond { action: action.clone() }),
             Action::Record(_) => {}
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
-use viewstorm_nemesis::{Action, Topology};
+use viewstorm_nemesis::{Action, Capability, Topology};
 use viewstorm_protocol::vr::{VrClient, VrConfig, VrReplica};
 use viewstorm_protocol::{ClientId, Incarnation, ReplicaId};
 use viewstorm_simulator::{InvariantViolation, Simulation, SimulationConfig, Theorem, TraceSink};
@@ -30,6 +30,14 @@ pub struct SimulatedWorld {
 }
 
 impl SimulatedWorld {
+    /// What the nemesis can ask of it beyond what it can ask of every world: all there is.
+    pub const CAPABILITIES: &'static [Capability] = &[
+        Capability::PowerLoss,
+        Capability::EffectCrash,
+        Capability::Disk,
+        Capability::Clock,
+    ];
+
     /// A world at its start.
     pub fn new(options: &SimulatedWorldOptions) -> Self {
         let SimulatedWorldOptions { cluster, topology, seed } = options;

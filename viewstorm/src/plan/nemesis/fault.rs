@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 use viewstorm_nemesis::{
-    ClientSides, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links, MessageFault, Numbers,
+    Budget, ClientSides, DamagePlace, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links, MessageFault, Numbers,
     PROBE_KIND, Partition, Shape, TapAct, Target, Way,
 };
 
-use super::Around;
 use super::model::LEAST_FLAPPING;
 use super::target::Whom;
+use super::{Around, machine};
 use crate::plan::choice::Choice;
 use crate::plan::error::PlanError;
 use crate::plan::read::unknown_name;
@@ -32,7 +32,7 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     PROBE_KIND,
 ];
 /// The shortest delay: below, a busy machine is no different.
-const LEAST_DELAY: Duration = Duration::from_millis(1);
+pub(super) const LEAST_DELAY: Duration = Duration::from_millis(1);
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub(super) enum FaultKind {
     Kill,
     Pause,
     Restart,
+    PowerLoss,
+    Crash,
+    SlowSync,
+    FailingSync,
+    BitFlip,
+    Wipe,
+    Clock,
 }
 
 impl Choice for FaultKind {
@@ -61,6 +68,13 @@ impl Choice for FaultKind {
         ("kill", Self::Kill),
         ("pause", Self::Pause),
         ("restart", Self::Restart),
+        ("power-loss", Self::PowerLoss),
+        ("crash", Self::Crash),
+        ("slow-sync", Self::SlowSync),
+        ("failing-sync", Self::FailingSync),
+        ("bit-flip", Self::BitFlip),
+        ("wipe", Self::Wipe),
+        ("clock", Self::Clock),
     ];
 }
 
@@ -146,6 +160,8 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
         }
         "clients" => names::<ClientSides>(),
         "layer" => names::<Layer>(),
+        "place" => names::<DamagePlace>(),
+        "budget" => names::<Budget>(),
         "direction" if fault == Some("messages") => names::<Flow>(),
         "direction" => names::<Way>(),
         _ => return None,
@@ -161,14 +177,20 @@ impl FaultKind {
             Self::Loss | Self::Duplicate | Self::Corrupt => keys::SHARE,
             Self::Reorder => keys::REORDER,
             Self::Messages => keys::MESSAGES,
-            Self::Kill | Self::Pause => keys::PROCESS,
+            Self::Kill | Self::Pause | Self::PowerLoss | Self::FailingSync => keys::PROCESS,
             Self::Restart => keys::RESTART,
+            Self::Crash => keys::CRASH,
+            Self::SlowSync => keys::SLOW_SYNC,
+            Self::BitFlip => keys::BIT_FLIP,
+            Self::Wipe => keys::WIPE,
+            Self::Clock => keys::CLOCK,
         }
     }
 
-    /// Whether it lasts: a restart is over when the replica is back.
+    /// Whether it lasts as long as a plan says: a restart is over when the replica is back, and nothing ends
+    /// the damage of a flipped bit.
     pub(super) const fn has_length(self) -> bool {
-        !matches!(self, Self::Restart)
+        !matches!(self, Self::Restart | Self::BitFlip)
     }
 
     /// Reads the parameters; none if something is wrong.
@@ -179,6 +201,13 @@ impl FaultKind {
             Self::Kill => Fault::Kill(needed_target(section, Whom::Replicas, around)?),
             Self::Pause => Fault::Pause(needed_target(section, Whom::Replicas, around)?),
             Self::Restart => Fault::Restart(needed_target(section, Whom::Replicas, around)?),
+            Self::PowerLoss => Fault::PowerLoss(needed_target(section, Whom::Replicas, around)?),
+            Self::Crash => return machine::read_crash(section, around),
+            Self::SlowSync => return machine::read_slow_sync(section, around),
+            Self::FailingSync => return machine::read_failing_sync(section, around),
+            Self::BitFlip => return machine::read_bit_flip(section, around),
+            Self::Wipe => return machine::read_wipe(section, around),
+            Self::Clock => return machine::read_clock(section, around),
             Self::Delay | Self::Loss | Self::Duplicate | Self::Reorder | Self::Corrupt => {
                 let effect = self.read_effect(section);
                 let links = read_links(section, around);
@@ -205,7 +234,7 @@ impl FaultKind {
 }
 
 /// A key that must be there; `example` is its value as a string.
-fn needed<T>(
+pub(super) fn needed<T>(
     section: &Section<'_, '_>,
     field: Field<T>,
     key: &str,
@@ -220,7 +249,7 @@ fn needed<T>(
     field.value()
 }
 
-fn needed_target(
+pub(super) fn needed_target(
     section: &mut Section<'_, '_>,
     whom: Whom,
     around: &Around<'_>,

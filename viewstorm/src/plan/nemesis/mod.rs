@@ -1,8 +1,10 @@
 //! `[[nemesis]]`: the faults of a plan, read into the nemesis' own words, and written back.
 
+mod capability;
 mod draw;
 mod fault;
 mod faults;
+mod machine;
 mod model;
 mod open;
 mod target;
@@ -21,6 +23,7 @@ use self::open::Open;
 use super::error::PlanError;
 use super::keys;
 use super::model::ReadModel;
+use super::run::WorldKind;
 use super::section::{Errors, Field, Section, describe};
 use super::source::Span;
 
@@ -38,6 +41,7 @@ pub(super) struct Around<'a> {
     pub(super) endpoints: Option<u16>,
     pub(super) duration: Option<(Duration, Option<Span>)>,
     pub(super) model: &'a ReadModel,
+    pub(super) world: Option<(WorldKind, Option<Span>)>,
 }
 
 /// Reads all `[[nemesis]]`.
@@ -197,6 +201,7 @@ fn read_table(
     };
     if let Some(fault) = &fault {
         model::check(&section, fault, length.flatten().is_some(), around.model);
+        capability::check(&section, fault, around);
         fault::check_length(&section, fault, length.flatten());
     }
     section.finish();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use viewstorm_nemesis::{Fault, LinkEffect, TapAct};
+use viewstorm_nemesis::{DiskEffect, Fault, LinkEffect, TapAct};
 
 use crate::plan::error::PlanError;
 use crate::plan::model::{Network, Nodes, ReadModel, Timing};
@@ -57,7 +57,9 @@ pub(super) fn check(section: &Section<'_, '_>, fault: &Fault, ends: bool, model:
 }
 
 /// Corruption counts as a loss: below QUIC the AEAD, and in the simulator the message checksum, turns every
-/// flipped bit into a datagram that never was. Nothing arbitrary reaches a replica.
+/// flipped bit into a datagram that never was. Nothing arbitrary reaches a replica. A flipped bit on a disk is
+/// a stop for the same reason: the record's checksum tells, and the replica does not start. A disk that was wiped
+/// tells nothing: the replica comes back and votes again as if it never had, which is more than a crash.
 fn need(fault: &Fault, ends: bool) -> Need {
     let network = |does| Need { does, what: Bound::Network(Network::FairLoss) };
     let timing = |does| Need { does, what: Bound::Timing };
@@ -73,14 +75,28 @@ fn need(fault: &Fault, ends: bool) -> Need {
             TapAct::Duplicate(_) => network("duplicates messages"),
             TapAct::Delay(_) | TapAct::Hold => timing("delays messages"),
         },
-        Fault::Kill(_) if !ends => {
+        Fault::Kill(_) | Fault::PowerLoss(_) | Fault::Crash(_) if !ends => {
             Need { does: "stops replicas", what: Bound::Nodes(Nodes::CrashStop) }
         }
-        Fault::Kill(_) | Fault::Restart(_) => {
+        Fault::Kill(_) | Fault::Restart(_) | Fault::PowerLoss(_) | Fault::Crash(_) => {
             let what = Bound::Nodes(Nodes::CrashRecovery);
             Need { does: "brings replicas back", what }
         }
         Fault::Pause(_) => timing("makes replicas slow"),
+        Fault::Disk(fault) => match fault.effect {
+            DiskEffect::SlowSync(_) => timing("makes replicas slow"),
+            DiskEffect::FailingSync if ends => {
+                Need { does: "brings replicas back", what: Bound::Nodes(Nodes::CrashRecovery) }
+            }
+            DiskEffect::FailingSync | DiskEffect::BitFlip { .. } => {
+                Need { does: "stops replicas", what: Bound::Nodes(Nodes::CrashStop) }
+            }
+            DiskEffect::Wipe { .. } => {
+                let does = "makes replicas forget what they promised";
+                Need { does, what: Bound::Nodes(Nodes::Byzantine) }
+            }
+        },
+        Fault::Clock(_) => timing("bends clocks"),
     }
 }
 

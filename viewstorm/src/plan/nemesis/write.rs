@@ -9,7 +9,7 @@ use viewstorm_nemesis::{
 use viewstorm_protocol::NodeId;
 
 use super::fault::name_of;
-use super::target;
+use super::{machine, target};
 use crate::plan::duration::write;
 use crate::plan::run::SeedText;
 
@@ -72,9 +72,13 @@ fn write_fault<M: SerializeMap>(map: &mut M, fault: &Fault) -> Result<(), M::Err
             }
         }
         Fault::Messages(fault) => write_messages(map, fault),
-        Fault::Kill(target) | Fault::Pause(target) | Fault::Restart(target) => {
-            write_target(map, "target", target)
-        }
+        Fault::Kill(target)
+        | Fault::Pause(target)
+        | Fault::Restart(target)
+        | Fault::PowerLoss(target) => write_target(map, "target", target),
+        Fault::Crash(fault) => machine::write_crash(map, fault),
+        Fault::Disk(fault) => machine::write_disk(map, fault),
+        Fault::Clock(fault) => machine::write_clock(map, fault),
     }
 }
 
@@ -146,7 +150,7 @@ fn write_delay<M: SerializeMap>(map: &mut M, delay: Delay) -> Result<(), M::Erro
     map.serialize_entry("delay-jitter", &write(delay.jitter))
 }
 
-fn write_target<M: SerializeMap>(
+pub(super) fn write_target<M: SerializeMap>(
     map: &mut M,
     key: &str,
     target: &Target,

@@ -1,0 +1,226 @@
+//! A replica's machine in orders and observations: how its process ends, what its disk and its clock do.
+//!
+//! The plan's words for the same are in `machine_fault`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use viewstorm_history::Timestamp;
+use viewstorm_protocol::ReplicaId;
+
+use crate::Action;
+
+/// The most that a clock can lose: it stands.
+pub(crate) const STANDSTILL: i32 = -1_000_000;
+
+/// A place between two effects of a core's steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CrashPoint {
+    /// Counted from 1: this effect and those after it are not carried out.
+    pub effect: u64,
+    /// Whether the machine loses its power, or the process alone ends.
+    pub power: bool,
+}
+
+/// All that is wrong with a replica's disk. The default is a sound one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRule {
+    /// Every sync takes this much longer.
+    #[serde(with = "crate::link::nanos")]
+    pub sync_delay: Duration,
+    /// Every sync fails (EIO). The process then stops: nothing may be assumed durable after it.
+    pub syncs_fail: bool,
+}
+
+/// Which durable record is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DamagePlace {
+    /// The log's last.
+    Tail,
+    /// One in the middle of the log.
+    Middle,
+    /// The superblock.
+    Superblock,
+}
+
+/// What a replica's disk is like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskReading {
+    /// How many durable records it holds, the superblock included.
+    pub records: u64,
+    /// The durable records whose checksums do not match, by name.
+    pub corrupt: Vec<String>,
+    /// The sync that ended last.
+    pub last_sync: Option<SyncReading>,
+    /// The last loss of power.
+    pub last_power_loss: Option<PowerLossReading>,
+}
+
+/// A sync, as the disk's user saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReading {
+    /// When it was asked for.
+    pub began: Timestamp,
+    /// How long it took.
+    #[serde(with = "crate::link::nanos")]
+    pub took: Duration,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// What a loss of power did to a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerLossReading {
+    /// When it was.
+    pub at: Timestamp,
+    /// How many records were written and not yet durable.
+    pub unsynced: u64,
+    /// How many of them are lost.
+    pub lost: u64,
+}
+
+/// What happens to a replica's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockBend {
+    /// It leaps by this many nanoseconds, forward or back. A core's time never goes back: after a leap back
+    /// its clock stands until it has caught up.
+    Jump(i64),
+    /// From now on it gains this many millionths of true time; -1,000,000 freezes it.
+    Drift(i32),
+}
+
+/// How a fault ends a process. Of those that are ordered a later one does all that an earlier one does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    /// It is killed.
+    Kill,
+    /// Its machine loses power.
+    PowerLoss,
+    /// Its machine loses power and its disk.
+    Wipe,
+    /// It ends by itself, once it is there.
+    AtEffect(CrashPoint),
+    /// It ends by itself when a sync fails.
+    SyncError,
+}
+
+impl Ending {
+    /// The order that ends a process so; none if it ends by itself.
+    pub(crate) const fn order(self, replica: ReplicaId) -> Option<Action> {
+        match self {
+            Self::Kill => Some(Action::Kill(replica)),
+            Self::PowerLoss => Some(Action::PowerLoss(replica)),
+            Self::Wipe => Some(Action::Wipe(replica)),
+            Self::AtEffect(_) | Self::SyncError => None,
+        }
+    }
+
+    /// Whether only the disk can show it.
+    pub(crate) const fn needs_disk(self) -> bool {
+        match self {
+            Self::Kill => false,
+            Self::AtEffect(point) => point.power,
+            Self::PowerLoss | Self::Wipe | Self::SyncError => true,
+        }
+    }
+}
+
+/// What faults do to a machine while they are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MachineRule {
+    pub(crate) fuse: Option<CrashPoint>,
+    pub(crate) disk: DiskRule,
+    /// In millionths.
+    pub(crate) drift: i32,
+}
+
+impl MachineRule {
+    /// Adds one to another on the same machine: delays and drifts add, the first crash comes first.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.fuse = match (self.fuse, other.fuse) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.disk.sync_delay = self.disk.sync_delay.saturating_add(other.disk.sync_delay);
+        self.disk.syncs_fail |= other.disk.syncs_fail;
+        self.drift = self.drift.saturating_add(other.drift).max(STANDSTILL);
+    }
+
+    /// Orders whatever differs from `before`.
+    pub(crate) fn order(&self, before: &Self, replica: ReplicaId, actions: &mut Vec<Action>) {
+        if self.disk != before.disk {
+            let rule = self.disk;
+            actions.push(Action::SetDisk { replica, rule });
+        }
+        if self.drift != before.drift {
+            let bend = ClockBend::Drift(self.drift);
+            actions.push(Action::BendClock { replica, bend });
+        }
+        if self.fuse != before.fuse {
+            let fuse = self.fuse;
+            actions.push(Action::SetFuse { replica, fuse });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_rules_add_up() {
+        let rule = |effect, delay, drift| MachineRule {
+            fuse: Some(CrashPoint {
+                effect,
+                power: effect == 7,
+            }),
+            disk: DiskRule {
+                sync_delay: Duration::from_millis(delay),
+                syncs_fail: delay == 2,
+            },
+            drift,
+        };
+        let mut sum = MachineRule::default();
+        for one in [rule(9, 1, 300), rule(7, 2, 50), rule(8, 3, -100)] {
+            sum.add(&one);
+        }
+        assert_eq!(
+            sum.fuse,
+            Some(CrashPoint {
+                effect: 7,
+                power: true
+            })
+        );
+        assert_eq!(
+            sum.disk,
+            DiskRule {
+                sync_delay: Duration::from_millis(6),
+                syncs_fail: true
+            }
+        );
+        assert_eq!(sum.drift, 250);
+        sum.add(&rule(1, 0, STANDSTILL));
+        sum.add(&rule(1, 0, STANDSTILL));
+        assert_eq!(
+            sum.drift, STANDSTILL,
+            "a clock that runs backwards is not one"
+        );
+    }
+
+    #[test]
+    fn only_what_changes_is_ordered() {
+        let replica = ReplicaId(1);
+        let frozen = MachineRule {
+            drift: STANDSTILL,
+            ..MachineRule::default()
+        };
+        let mut actions = Vec::new();
+        frozen.order(&frozen, replica, &mut actions);
+        assert!(actions.is_empty());
+        MachineRule::default().order(&frozen, replica, &mut actions);
+        let bend = ClockBend::Drift(0);
+        assert_eq!(actions, [Action::BendClock { replica, bend }]);
+    }
+}
