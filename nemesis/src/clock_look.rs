@@ -160,7 +160,9 @@ fn leaped(first: Reading, second: Reading, by: i128) -> Option<Result<String, St
     let gained = second.told - first.told - apart;
     let said = format!("gained {} in {}", span(gained), span(apart));
     if by > 0 {
-        let is_it = (gained - by).abs() <= TOLERANCE + apart;
+        // A drift adds what it does meanwhile.
+        let drift = i128::from(first.drift.abs().max(second.drift.abs()));
+        let is_it = (gained - by).abs() <= TOLERANCE + apart * drift / 1_000_000;
         return Some(if is_it { Ok(said) } else { Err(said) });
     }
     let expected = by.max(-apart);

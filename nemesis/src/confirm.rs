@@ -11,6 +11,7 @@ use crate::count::Count;
 use crate::damage::Damage;
 use crate::hits::Hits;
 use crate::known::Process;
+use crate::machine::Ending;
 use crate::measure::Measure;
 use crate::probe::{Arrival, Context, Finding};
 use crate::process::{Back, Ended, State};
@@ -56,8 +57,8 @@ enum Look {
 pub(crate) struct Before {
     /// The incarnations of the replicas that it ends.
     incarnations: BTreeMap<ReplicaId, Incarnation>,
-    /// Those that were down already.
-    down: BTreeSet<ReplicaId>,
+    /// Those that were down already, and how they were ordered to end.
+    down: BTreeMap<ReplicaId, Option<Ending>>,
 }
 
 impl Before {
@@ -65,10 +66,13 @@ impl Before {
     pub(crate) fn new(hits: &Hits, context: &Context<'_>) -> Self {
         let known = |id: &ReplicaId| context.grip.known.get(*id);
         let incarnation = |id: &ReplicaId| Some((*id, known(id)?.incarnation));
-        let is_down = |id: &ReplicaId| known(id).is_some_and(|it| it.process == Process::Gone);
+        let down = |id: &ReplicaId| {
+            let replica = known(id).filter(|replica| replica.process == Process::Gone)?;
+            Some((*id, replica.ended))
+        };
         Self {
             incarnations: hits.ends.keys().filter_map(incarnation).collect(),
-            down: hits.ends.keys().copied().filter(is_down).collect(),
+            down: hits.ends.keys().filter_map(down).collect(),
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::{Action, CrashPoint, DiskReading, ProcessState};
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     replicas: BTreeMap<ReplicaId, Ending>,
-    /// They were down before.
-    already: BTreeSet<ReplicaId>,
+    /// They were down before, and how they were ordered to end.
+    already: BTreeMap<ReplicaId, Option<Ending>>,
     since: Timestamp,
     /// Where they ended by themselves.
     crashed: BTreeMap<ReplicaId, CrashPoint>,
@@ -30,7 +30,7 @@ impl Ended {
     /// `already` are those that were down before the fault.
     pub(crate) const fn new(
         replicas: BTreeMap<ReplicaId, Ending>,
-        already: BTreeSet<ReplicaId>,
+        already: BTreeMap<ReplicaId, Option<Ending>>,
         since: Timestamp,
     ) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Ended {
             let replica = context.grip.known.get(*id);
             let how = replica.and_then(|replica| replica.last_exit.as_deref());
             let how = how.unwrap_or("never started");
-            let already = if self.already.contains(id) {
+            let already = if self.already.contains_key(id) {
                 "already down, "
             } else {
                 ""
@@ -96,7 +96,7 @@ impl Ended {
         let disk = self.disks.get(&id);
         match ending {
             Ending::Kill => Ok(String::new()),
-            Ending::PowerLoss => self.losses(disk),
+            Ending::PowerLoss => self.losses(id, disk),
             Ending::Wipe => match disk.map_or(0, |disk| disk.records) {
                 0 => Ok(", its disk is empty".to_owned()),
                 records => Err(format!("its disk still holds {records} records")),
@@ -106,7 +106,7 @@ impl Ended {
                     return Err(format!("and not before its effect {}", point.effect));
                 }
                 let losses = if point.power {
-                    self.losses(disk)?
+                    self.losses(id, disk)?
                 } else {
                     String::new()
                 };
@@ -123,9 +123,14 @@ impl Ended {
     }
 
     /// What a loss of power took.
-    fn losses(&self, disk: Option<&DiskReading>) -> Result<String, String> {
+    fn losses(&self, id: ReplicaId, disk: Option<&DiskReading>) -> Result<String, String> {
         let loss = disk.and_then(|disk| disk.last_power_loss);
-        match loss.filter(|loss| loss.at >= self.since) {
+        // A machine without power does not lose it again.
+        let is_dark = self
+            .already
+            .get(&id)
+            .is_some_and(|ended| *ended >= Some(Ending::PowerLoss));
+        match loss.filter(|loss| is_dark || loss.at >= self.since) {
             Some(loss) => Ok(format!(
                 ", {} of {} unsynced records lost",
                 loss.lost, loss.unsynced

@@ -10,7 +10,7 @@ use crate::shown::{links, messages, partition};
 use crate::world::{Defects, World, fault, link, ms, replica};
 
 /// Applies the fault from 1 s in a world with defects; it must fail at this step, for this reason.
-fn fails(one: Fault, defects: Defects, step: &str, reason: &str) -> World {
+pub(crate) fn fails(one: Fault, defects: Defects, step: &str, reason: &str) -> World {
     let mut world = World::new(3, &[fault(one, 1_000, Some(3_000))], defects);
     world.run(12_000);
     world.finish(7_000);

@@ -2,6 +2,8 @@
 //! these does not happen.
 
 mod failures;
+mod machine;
+mod machines;
 mod overlaps;
 mod shown;
 mod world;

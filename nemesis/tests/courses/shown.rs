@@ -49,7 +49,7 @@ const WHOLE: [Stage; 5] = [
 ];
 
 /// Applies the fault from 1 s for a second; it must go its whole course. Returns its evidence.
-fn goes_its_course(one: Fault, replicas: u16) -> (World, String) {
+pub(crate) fn goes_its_course(one: Fault, replicas: u16) -> (World, String) {
     let mut world = World::new(
         replicas,
         &[fault(one, 1_000, Some(1_000))],

@@ -17,6 +17,8 @@ use viewstorm_protocol::{
     ViewNumber,
 };
 
+use crate::machine::Machine;
+
 /// What is wrong with the world.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Defects {
@@ -36,6 +38,8 @@ pub(crate) struct Defects {
     pub(crate) no_rules: bool,
     /// Links stay as they were first ordered.
     pub(crate) sticky: bool,
+    /// Machines do what they want: power stays on, fuses do not burn, disks and clocks stay as they are.
+    pub(crate) sturdy: bool,
     /// Taps never acknowledge.
     pub(crate) mute: bool,
     /// These replicas end by themselves at these times.
@@ -46,6 +50,7 @@ struct Process {
     incarnation: u64,
     is_up: bool,
     is_paused: bool,
+    machine: Machine,
 }
 
 /// The world, and the nemesis in it.
@@ -70,6 +75,8 @@ enum Due {
     Observe(Observation),
     Hello(ReplicaId),
     Exit(ReplicaId, String),
+    /// It ends by itself, if what makes it do so is still there.
+    Trap(ReplicaId),
     Elect,
     Deliver {
         id: ProbeId,
@@ -118,6 +125,7 @@ impl World {
             incarnation: 0,
             is_up: false,
             is_paused: false,
+            machine: Machine::new(),
         };
         let mut world = Self {
             topology,
@@ -215,6 +223,11 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Observe(observation) => self.step(Some(observation)),
+            Due::Hello(id) if self.process(id).machine.refusal().is_some() => {
+                let how = self.process(id).machine.refusal().unwrap_or_default();
+                self.step(Some(Observation::Exited { replica: id, how }));
+            }
+            Due::Trap(id) => self.trap(id),
             Due::Hello(id) => {
                 let process = self.process(id);
                 process.is_up = true;
@@ -244,6 +257,75 @@ impl World {
                     }));
                 }
             }
+        }
+    }
+
+    fn trap(&mut self, replica: ReplicaId) {
+        let now = self.now;
+        let process = self.process(replica);
+        let fuse = process.machine.fuse.take();
+        let (is_up, fails) = (process.is_up, process.machine.rule.syncs_fail);
+        match fuse {
+            Some(point) if is_up => {
+                if point.power {
+                    process.machine.lose_power(now);
+                }
+                self.step(Some(Observation::Crashed { replica, point }));
+                self.happen(Due::Exit(replica, "signal 9 (SIGKILL)".to_owned()));
+            }
+            _ if is_up && fails => {
+                process.machine.fail_sync(now);
+                self.happen(Due::Exit(replica, "exit code 1: EIO".to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is done to a replica's machine, or asked of it.
+    fn enact_on_machine(&mut self, action: &Action) {
+        let (now, is_sturdy) = (self.now, self.defects.sturdy);
+        match *action {
+            Action::PowerLoss(id) | Action::Wipe(id) => {
+                let process = self.process(id);
+                let is_up = process.is_up;
+                if !is_sturdy {
+                    process.machine.lose_power(now);
+                    if matches!(action, Action::Wipe(_)) {
+                        process.machine.wipe();
+                    }
+                }
+                if is_up {
+                    self.push(ms(2), Due::Exit(id, "power loss".to_owned()));
+                }
+            }
+            Action::SetFuse { replica, fuse } => {
+                self.process(replica).machine.fuse = fuse.filter(|_| !is_sturdy);
+                self.push(ms(5), Due::Trap(replica));
+            }
+            Action::SetDisk { replica, rule } if !is_sturdy => {
+                self.process(replica).machine.rule = rule;
+                self.push(ms(5), Due::Trap(replica));
+            }
+            Action::FlipBit { replica, place } if !is_sturdy => {
+                self.process(replica)
+                    .machine
+                    .flip(&format!("{place:?}").to_lowercase());
+            }
+            Action::BendClock { replica, bend } if !is_sturdy => {
+                self.process(replica).machine.bend(now, bend);
+            }
+            Action::ReadDisk(replica) => {
+                let reading = self.process(replica).machine.read(now);
+                self.push(ms(0), Due::Observe(Observation::Disk { replica, reading }));
+            }
+            Action::ReadClock(replica) if self.is_awake(NodeId::Replica(replica)) => {
+                let (told, at) = (self.process(replica).machine.tell(now), now);
+                self.push(
+                    ms(0),
+                    Due::Observe(Observation::Clock { replica, told, at }),
+                );
+            }
+            _ => {}
         }
     }
 
@@ -302,7 +384,7 @@ impl World {
                         Due::Observe(Observation::Counters { link, counters }),
                     );
                 }
-                _ => {}
+                action => self.enact_on_machine(&action),
             }
         }
     }
