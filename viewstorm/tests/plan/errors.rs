@@ -21,6 +21,18 @@ macro_rules! with_fault {
     };
 }
 
+/// The same in the simulated world.
+macro_rules! with_machine_fault {
+    ($kind:literal, $text:literal) => {
+        concat!(
+            "name = \"x\"\nworld.kind = \"simulated\"\n[[nemesis]]\nfault = \"",
+            $kind,
+            "\"\nat = \"1s\"\n",
+            $text
+        )
+    };
+}
+
 /// A plan with everything right but what follows.
 fn refuse(text: &str) -> String {
     match Plan::parse("plan.toml", text, &[]) {
@@ -130,6 +142,23 @@ refused! {
     corruption_is_a_loss: with_fault!("corrupt", "share = 0.1\n[model]\nnetwork = \"reliable\"\n"),
     a_restart_where_nobody_comes_back: with_fault!("kill", "target = \"one\"\nfor = \"1s\"\n[model]\nnodes = \"crash-stop\"\n"),
     a_delay_where_delays_are_bounded: with_fault!("pause", "target = \"one\"\n[model]\ntiming = \"synchronous\"\n"),
+    a_power_loss_of_processes: with_fault!("power-loss", "target = \"all\"\nfor = \"1s\"\n"),
+    slow_syncs_of_named_processes: "name = \"x\"\n[world]\nkind = \"processes\"\n[[nemesis]]\nfault = \"slow-sync\"\ntarget = \"all\"\ndelay = \"20ms\"\nat = \"1s\"\n",
+    a_fault_of_a_world_of_no_kind: "name = \"x\"\n[world]\nkind = \"procesess\"\n[[nemesis]]\nfault = \"clock\"\ntarget = \"all\"\nfreeze = true\nat = \"1s\"\n",
+    a_power_loss_where_nobody_comes_back: with_machine_fault!("power-loss", "target = \"one\"\nfor = \"1s\"\n[model]\nnodes = \"crash-stop\"\n"),
+    a_crash_without_its_effect: with_machine_fault!("crash", "target = \"one\"\n"),
+    a_crash_before_no_effect: with_machine_fault!("crash", "target = \"one\"\neffect = 0\npower = \"yes\"\n"),
+    a_wipe_outside_the_model: with_machine_fault!("wipe", "target = \"one\"\nfor = \"1s\"\n"),
+    a_slow_sync_without_a_length: with_machine_fault!("slow-sync", "target = \"one\"\n"),
+    a_failing_sync_of_a_client: with_machine_fault!("failing-sync", "target = \"c0\"\n"),
+    a_flip_of_no_record: with_machine_fault!("bit-flip", "target = \"one\"\n"),
+    a_flip_that_lasts: with_machine_fault!("bit-flip", "target = \"one\"\nplace = \"midle\"\nfor = \"1s\"\n"),
+    flips_beyond_the_budget: with_machine_fault!("bit-flip", "target = [\"r0\", \"r2\"]\nplace = \"tail\"\n"),
+    a_clock_that_is_right: with_machine_fault!("clock", "target = \"one\"\n"),
+    a_clock_with_two_faults: with_machine_fault!("clock", "target = \"one\"\njump = \"2s\"\nfreeze = true\n"),
+    a_clock_that_hardly_leaps: with_machine_fault!("clock", "target = \"one\"\njump = \"-2ms\"\n"),
+    a_clock_that_runs_backwards: with_machine_fault!("clock", "target = \"one\"\ndrift = -1_000_000\n"),
+    a_clock_that_is_not_frozen: with_machine_fault!("clock", "target = \"one\"\nfreeze = false\n"),
     many_at_once: "nam = \"x\"\n[wrld]\n[cluster]\nreplicas = 0\nprotocol = \"vrr\"\n[workload]\nrate = -1\n[run]\nduration = \"soon\"\n",
 }
 
@@ -159,6 +188,15 @@ fn a_directory_is_no_plan() {
 #[test]
 fn a_crash_without_a_return_stays_in_crash_stop() {
     let text = with_fault!("kill", "target = \"one\"\n[model]\nnodes = \"crash-stop\"\n");
+    assert!(Plan::parse("plan.toml", text, &[]).is_ok());
+}
+
+#[test]
+fn any_number_of_disks_may_be_damaged_where_the_plan_says_so() {
+    let text = with_machine_fault!(
+        "bit-flip",
+        "target = \"all\"\nplace = \"tail\"\nbudget = \"unrestricted\"\n"
+    );
     assert!(Plan::parse("plan.toml", text, &[]).is_ok());
 }
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use viewstorm::plan::Plan;
 use viewstorm_history::Seed;
 use viewstorm_nemesis::{
-    ClientSides, Declaration, Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, Links,
+    Budget, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, DamagePlace, Declaration,
+    Delay, DiskEffect, DiskFault, Fault, Flow, Layer, Link, LinkEffect, LinkFault, Links,
     MessageFault, Numbers, Partition, Shape, TapAct, Target, Way, When,
 };
 use viewstorm_protocol::NodeId;
@@ -41,6 +42,7 @@ impl Drawn {
         let is_flapping = matches!(&self.fault, Fault::Partition(it) if it.flapping.is_some());
         let length = match self.fault {
             Fault::Restart(_) => None,
+            Fault::Disk(DiskFault { effect: DiskEffect::BitFlip { .. }, .. }) => None,
             _ if is_flapping => None,
             _ => self.length.map(|length| share(length).max(LEAST)),
         };
@@ -170,7 +172,40 @@ prop_compose! {
     }
 }
 
-/// Any fault.
+fn disk_effect() -> impl Strategy<Value = DiskEffect> {
+    let places = vec![DamagePlace::Tail, DamagePlace::Middle, DamagePlace::Superblock];
+    prop_oneof![
+        duration(1..5_000).prop_map(DiskEffect::SlowSync),
+        Just(DiskEffect::FailingSync),
+        prop::sample::select(places)
+            .prop_map(|place| DiskEffect::BitFlip { place, budget: Budget::Unrestricted }),
+    ]
+}
+
+fn clock_effect() -> impl Strategy<Value = ClockEffect> {
+    let nanos = 10_000_000i64..3_600_000_000_000;
+    prop_oneof![
+        (nanos, any::<bool>()).prop_map(|(by, back)| ClockEffect::Jump(if back { -by } else { by })),
+        (1i32..=900_000, any::<bool>())
+            .prop_map(|(ppm, slow)| ClockEffect::Drift(if slow { -ppm } else { ppm })),
+        Just(ClockEffect::Freeze),
+    ]
+}
+
+fn machine() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        target(false).prop_map(Fault::PowerLoss),
+        (target(false), 1u64..=1_000_000, any::<bool>()).prop_map(|(target, effect, power)| {
+            Fault::Crash(CrashFault { target, point: CrashPoint { effect, power } })
+        }),
+        (target(false), disk_effect())
+            .prop_map(|(target, effect)| Fault::Disk(DiskFault { target, effect })),
+        (target(false), clock_effect())
+            .prop_map(|(target, effect)| Fault::Clock(ClockFault { target, effect })),
+    ]
+}
+
+/// Any fault that needs no other model than the default.
 pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
     let fault = prop_oneof![
         partition(),
@@ -179,6 +214,7 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
         target(false).prop_map(Fault::Kill),
         target(false).prop_map(Fault::Pause),
         target(false).prop_map(Fault::Restart),
+        machine(),
     ];
     let share = || 0.0f64..1.0;
     let every = (share(), share(), prop::option::of(share()), prop::option::of(1u32..20));
@@ -238,6 +274,57 @@ fn faults_are_read_as_they_are_meant() {
     let effect = LinkEffect::Delay(rule);
     assert_eq!(delay.fault, Fault::Links(LinkFault { links, effect }));
     assert_eq!(plan.timeline(Seed(1)).faults().len(), 4);
+}
+
+#[test]
+fn machine_faults_are_read_as_they_are_meant() {
+    let text = r#"
+        name = "x"
+        world.kind = "simulated"
+        model.nodes = "byzantine"
+        [[nemesis]]
+        fault = "crash"
+        target = "primary"
+        effect = 7
+        power = true
+        at = "1s"
+        for = "2s"
+        [[nemesis]]
+        fault = "wipe"
+        target = "one"
+        at = "2s"
+        for = "1s"
+        [[nemesis]]
+        fault = "clock"
+        target = "one"
+        jump = "-1.5s"
+        at = "3s"
+        [[nemesis]]
+        fault = "clock"
+        target = "one"
+        drift = -40_000
+        at = "4s"
+        [[nemesis]]
+        fault = "bit-flip"
+        target = "minority"
+        place = "superblock"
+        at = "5s"
+    "#;
+    let plan = Plan::parse("x.toml", text, &[]).unwrap();
+    let found: Vec<Fault> = plan.nemesis.settled.iter().map(|one| one.fault.clone()).collect();
+    let (budget, place) = (Budget::Minority, DamagePlace::Superblock);
+    let clock = |effect| Fault::Clock(ClockFault { target: Target::One, effect });
+    let disk = |target, effect| Fault::Disk(DiskFault { target, effect });
+    let point = CrashPoint { effect: 7, power: true };
+    let expected = [
+        Fault::Crash(CrashFault { target: Target::Primary, point }),
+        disk(Target::One, DiskEffect::Wipe { budget }),
+        clock(ClockEffect::Jump(-1_500_000_000)),
+        clock(ClockEffect::Drift(-40_000)),
+        disk(Target::Minority, DiskEffect::BitFlip { place, budget }),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(Plan::parse("x.toml", &plan.to_toml(), &[]).unwrap(), plan);
 }
 
 #[test]

@@ -145,7 +145,10 @@ prop_compose! {
         let model = if has_faults { Model::default() } else { model };
         let replicas = cluster.replicas.max(if has_faults { 3 } else { 1 });
         let cluster = Cluster { replicas, ..cluster };
-        let kind = if simulated { WorldKind::Simulated } else { WorldKind::Processes };
+        // And a world that can do what they ask for.
+        let is_beyond = nemesis.settled.iter().any(|fault| fault.fault.capability().is_some());
+        let kind =
+            if simulated || is_beyond { WorldKind::Simulated } else { WorldKind::Processes };
         let world = World { kind };
         Plan { name, description, world, model, cluster, workload, run, nemesis, check, expect }
     }
