@@ -56,6 +56,9 @@ pub struct Ending {
     /// How many events the theorems were checked after.
     #[serde(default)]
     pub events: u64,
+    /// What each replica was doing at the end, as far as the world could look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
     /// The whole run in one number, as sixteen hexadecimal digits; none where the seed does not fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_hash: Option<String>,
@@ -75,6 +78,7 @@ impl Ending {
             theorems: record.world.theorems,
             broken: record.broken,
             events: record.world.events,
+            states: record.world.states,
             trace_hash: record.world.trace_hash.map(|hash| format!("{hash:016x}")),
             lag: record.lag,
         };

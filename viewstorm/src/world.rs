@@ -38,6 +38,8 @@ pub struct WorldFacts {
     pub theorems: Vec<String>,
     /// After how many events.
     pub events: u64,
+    /// What each replica was doing at the end, one line each, as far as the world can look.
+    pub states: Vec<String>,
 }
 
 /// A theorem about the replicas' states that does not hold.

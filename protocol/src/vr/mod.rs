@@ -44,7 +44,7 @@ mod view_change;
 pub use client::{VrClient, VrClientTimeouts};
 pub use client_table::{ClientEntry, ClientTable};
 pub use config::{
-    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX,
+    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX,
     OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX,
     VrConfig, VrTimeouts,
 };

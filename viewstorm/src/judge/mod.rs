@@ -9,6 +9,7 @@
 
 mod faults;
 mod latency_log;
+mod liveness;
 mod measures;
 mod operations;
 mod outcome;

@@ -12,6 +12,7 @@ use viewstorm_report::{
 };
 
 use super::faults;
+use super::liveness::no_progress;
 use super::measures::{Measure, Phase, by_kind, by_phase};
 use super::operations::{Operation, operations};
 use super::outcome::outcome;
@@ -119,6 +120,12 @@ impl Run<'_> {
         if let Some(ending) = &self.facts.ending {
             add_replica_exits(&mut verdict, ending);
             add_theorems(&mut verdict, ending);
+            if self.plan.liveness_is_judged() && ending.interrupted.is_none() {
+                let violation = no_progress(&operations, ending, self.plan.run.quiesce);
+                let judged = operations.iter().filter(|one| one.due >= stages.healed).count();
+                let violations = violation.into_iter().collect();
+                add_check(&mut verdict, "liveness", ("after-heal", judged as u64), violations);
+            }
         }
         let reservations = self.reservations(&faults);
         let bounds = self.bounds(&measure, &recovery);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The folder of the patches in the tree, one folder a protocol.
-pub const MUTANTS_FOLDER: &str = "mutants";
+const MUTANTS_FOLDER: &str = "mutants";
 
 /// A planted bug.
 #[derive(Clone, Debug, PartialEq, Eq)]

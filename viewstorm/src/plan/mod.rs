@@ -26,7 +26,7 @@ mod source;
 mod suggest;
 mod workload;
 
-pub use check::{Bounds, CHECKS, Check, Expect, SeedQuantifier};
+pub use check::{ALWAYS_CHECKED, Bounds, Check, Expect, SeedQuantifier};
 pub use cluster::{Cluster, Durability, Protocol, Timeouts};
 pub use duration::write as duration_text;
 pub use error::{PlanError, PlanErrors};

@@ -33,6 +33,12 @@ impl Plan {
         plan
     }
 
+    /// Whether a group that makes no progress after the heal breaks its promise. In virtual time it does; on processes
+    /// a machine that is busy may be the reason.
+    pub fn liveness_is_judged(&self) -> bool {
+        self.world.kind == WorldKind::Simulated
+    }
+
     /// Whether a missed timing bound fails a run: in virtual time it does, on processes the machine has a say in
     /// it, and it does only where the plan says so.
     pub fn bounds_are_judged(&self) -> bool {

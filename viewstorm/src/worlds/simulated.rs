@@ -4,7 +4,7 @@ use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::{Action, Capability, Topology};
 use viewstorm_protocol::vr::{VrClient, VrConfig, VrReplica};
-use viewstorm_protocol::{ClientId, Incarnation, ReplicaId};
+use viewstorm_protocol::{ClientId, Incarnation, Observe, ReplicaId};
 use viewstorm_simulator::{InvariantViolation, Simulation, SimulationConfig, Theorem, TraceSink};
 use viewstorm_workloads::RegisterService;
 
@@ -27,6 +27,7 @@ pub struct SimulatedWorldOptions {
 #[derive(Debug)]
 pub struct SimulatedWorld {
     simulation: Simulation<VrReplica<RegisterService>, VrClient>,
+    replicas: Vec<ReplicaId>,
 }
 
 impl SimulatedWorld {
@@ -60,12 +61,30 @@ impl SimulatedWorld {
         };
         let client =
             move |id: ClientId| VrClient::new(id, replicas.clone(), timeouts::vr_client(&patience));
-        Self { simulation: Simulation::new(config, replica, client) }
+        let ids = topology.replica_ids().collect();
+        Self { simulation: Simulation::new(config, replica, client), replicas: ids }
     }
 
     /// From now on `sink` is told of everything.
     pub fn set_trace_sink(&mut self, sink: Box<dyn TraceSink>) {
         self.simulation.set_trace_sink(sink);
+    }
+
+    /// What each replica is doing.
+    fn states(&self) -> Vec<String> {
+        let state = |id: &ReplicaId| match self.simulation.core(*id) {
+            None => format!("{id}: down"),
+            Some(core) => format!(
+                "{id}: {:?} in view {}{}, log of view {} up to {}, committed {}",
+                core.status(),
+                core.view().0,
+                if core.is_primary() { " as primary" } else { "" },
+                core.log_view().0,
+                Observe::op_number(core),
+                Observe::commit_number(core),
+            ),
+        };
+        self.replicas.iter().map(state).collect()
     }
 
     /// What the simulation counted so far.
@@ -108,6 +127,7 @@ impl World for SimulatedWorld {
             trace_hash: Some(self.simulation.trace_hash()),
             theorems: Theorem::ALL.iter().map(ToString::to_string).collect(),
             events: self.simulation.statistics().events,
+            states: self.states(),
         })
     }
 }
