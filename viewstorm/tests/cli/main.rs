@@ -3,6 +3,7 @@
 mod errors;
 mod history;
 mod lifetimes;
+mod machine_faults;
 mod processes;
 mod simulated;
 mod support;
