@@ -162,6 +162,7 @@ fn replica(
         probe_token: 1,
         fence_incarnations: true,
         tap_buffer: TAP_BUFFER_DEFAULT,
+        tap_rules: None,
         timeouts: VrTimeouts::default(),
         dial: (id + 1..REPLICAS).map(route).collect(),
         answer: (0..id).map(route).collect(),

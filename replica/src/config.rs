@@ -52,6 +52,10 @@ pub struct ReplicaConfig {
     /// How many messages the tap holds or delays at most; what comes on top is lost.
     #[serde(default = "tap_buffer_default")]
     pub tap_buffer: usize,
+    /// The rules that its tap begins with, as JSON: those of the latest
+    /// [`Command::SetTap`](crate::control::Command::SetTap) to an earlier start of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tap_rules: Option<String>,
     /// How patient the protocol is.
     #[serde(default)]
     pub timeouts: VrTimeouts,
@@ -202,6 +206,7 @@ mod tests {
             probe_token: u64::MAX - 1,
             fence_incarnations: true,
             tap_buffer: 5,
+            tap_rules: None,
             timeouts: VrTimeouts::default(),
             dial: [(NodeId::replica(1), "127.0.0.1:9".parse().unwrap())].into(),
             answer: [(NodeId::Client(0), "127.0.0.1:10".parse().unwrap())].into(),

@@ -20,7 +20,7 @@ use crate::fence::Fence;
 use crate::gate::Gate;
 use crate::storage::Storage;
 use crate::transport::{ARRIVALS_MAX, PROBES_MAX, Transport, TransportConfig, TransportError};
-use crate::{ProtocolKind, ReplicaConfig, ReplicaError, RunClock, ServiceKind, TapControl};
+use crate::{ConfigError, ProtocolKind, ReplicaConfig, ReplicaError, RunClock, ServiceKind, TapControl};
 
 /// How long a replica that stops at once waits for the sync that is under way.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,10 +48,13 @@ pub fn run_replica_on(
 /// The one place that knows which cores there are.
 fn run(
     config: ReplicaConfig,
-    tap: Box<dyn TapControl>,
+    mut tap: Box<dyn TapControl>,
     channel: &mut ControlChannel,
 ) -> Result<(), ReplicaError> {
     config.check()?;
+    if let Some(rules) = &config.tap_rules {
+        set_first_rules(&mut *tap, rules)?;
+    }
     match (config.protocol, config.service) {
         (ProtocolKind::Vr, ServiceKind::Register) => {
             let vr = VrConfig {
@@ -63,6 +66,14 @@ fn run(
             run_core(&config, tap, channel, VrReplica::new(vr, RegisterService))
         }
     }
+}
+
+/// Gives the tap the rules that it begins with, before anything passes it.
+fn set_first_rules(tap: &mut dyn TapControl, rules: &str) -> Result<(), ReplicaError> {
+    let set = serde_json::from_str(rules).map_err(|error| error.to_string());
+    set.and_then(|rules| tap.set_rules(&rules)).map_err(|reason| {
+        ConfigError::Field { field: "tap-rules", reason }.into()
+    })
 }
 
 /// Recovers, listens, says hello and drives `core`.
@@ -225,6 +236,20 @@ impl From<TransportError> for ReplicaError {
                 what: format!("the address {address} of {node}"),
                 source,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OpenTapControl;
+
+    #[test]
+    fn first_rules_that_the_tap_does_not_take_are_a_mistake_of_the_configuration() {
+        for rules in ["[", "[]"] {
+            let error = set_first_rules(&mut OpenTapControl, rules).unwrap_err().to_string();
+            assert!(error.contains("tap-rules"), "{error}");
         }
     }
 }

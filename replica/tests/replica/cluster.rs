@@ -99,11 +99,11 @@ fn large_messages_arrive_and_hold_nothing_up() {
     let cluster = Cluster::running(3);
     let clients = Clients::start(&cluster, 1);
     // More at once than a queue takes: what finds no room is said again.
-    const SESSIONS: u64 = 8;
+    const SESSIONS: u64 = 64;
     for number in 0..SESSIONS {
         clients
             .host
-            .invoke(session(number), large_write("k", number, 100_000));
+            .invoke(session(number), large_write("k", number, 16_000));
     }
     let mut last = 0;
     for _ in 0..SESSIONS {

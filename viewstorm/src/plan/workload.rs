@@ -14,7 +14,8 @@ use super::{duration, keys};
 const MAX_CLIENTS: u32 = 100_000;
 const MAX_ENDPOINTS: u16 = 64;
 const MAX_KEYS: u32 = 10_000_000;
-const MAX_PAYLOAD: u32 = 1 << 20;
+/// With its key and value an operation must fit the protocol's limit, 16 KiB.
+const MAX_PAYLOAD: u32 = 16_000;
 const MAX_WEIGHT: u32 = 1_000_000;
 const MAX_RATE: f64 = 10_000_000.0;
 

@@ -40,6 +40,8 @@ use crate::world::{Occurrence, World, WorldError, WorldFacts};
 
 /// How long replicas may take to end in order; after that they are ended.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How a process ends whose code panicked.
+const PANICKED: &str = "exit code 101";
 /// All traffic stays on this machine.
 pub(super) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -131,18 +133,13 @@ impl ProcessWorld {
         if replica.child.is_some() {
             return Ok(());
         }
-        let spec = self.setup.replica(id)?;
+        let spec = self.setup.replica(id, &replica.rules)?;
         let sender = self.sender.clone();
-        let mut child = Child::start(&spec, move |event| {
+        let child = Child::start(&spec, move |event| {
             drop(sender.send(Event::Child(id, event)));
         })
         .map_err(|reason| WorldError::Start { replica: id, reason })?;
         replica.fatal = None;
-        if !replica.rules.is_empty() {
-            let rules = serde_json::to_value(&replica.rules);
-            let rules = rules.map_err(|error| harness("tap rules", &error))?;
-            drop(child.command(&Command::SetTap { rules }));
-        }
         replica.child = Some(child);
         Ok(())
     }
@@ -183,6 +180,11 @@ impl ProcessWorld {
         replica.child = None;
         let was_up = std::mem::take(&mut replica.is_up);
         match replica.fatal.take() {
+            // An assertion of the replica's own: a finding about it, and none about this machine.
+            Some(reason) if how == PANICKED => {
+                self.observe(Observation::Exited { replica: id, how: format!("{how}: {reason}") });
+                return Ok(());
+            }
             Some(reason) if was_up => return Err(WorldError::Fatal { replica: id, reason }),
             Some(reason) => return Err(WorldError::Start { replica: id, reason }),
             None if !was_up && how.starts_with("exit") => {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use viewstorm_history::Seed;
-use viewstorm_nemesis::Topology;
+use viewstorm_nemesis::{TapRule, Topology};
 use viewstorm_nemesis::inject::Relay;
 use viewstorm_protocol::{NodeId, ReplicaId};
 use viewstorm_replica::{
@@ -107,18 +107,24 @@ impl Setup {
     }
 
     /// Writes what a replica is told into its folder.
-    pub(super) fn replica(&self, id: ReplicaId) -> Result<ChildSpec, WorldError> {
+    pub(super) fn replica(
+        &self,
+        id: ReplicaId,
+        rules: &[TapRule],
+    ) -> Result<ChildSpec, WorldError> {
         let home = self.home(id);
         let storage = home.join("storage");
         fs::create_dir_all(&storage).map_err(file_error(&storage))?;
         let config = home.join("config.toml");
-        let text = self.config(id, storage).to_toml();
-        let text = text.map_err(|error| WorldError::Start { replica: id, reason: error.to_string() })?;
+        let failed = |reason: String| WorldError::Start { replica: id, reason };
+        let rules = serde_json::to_string(rules).map_err(|error| failed(error.to_string()))?;
+        let text = self.config(id, storage, rules).to_toml();
+        let text = text.map_err(|error| failed(error.to_string()))?;
         fs::write(&config, text).map_err(file_error(&config))?;
         Ok(ChildSpec { executable: self.executable.clone(), config, log: self.log(id) })
     }
 
-    fn config(&self, me: ReplicaId, directory: PathBuf) -> ReplicaConfig {
+    fn config(&self, me: ReplicaId, directory: PathBuf, rules: String) -> ReplicaConfig {
         let node = NodeId::Replica(me);
         let (mut dial, mut answer) = (BTreeMap::new(), BTreeMap::new());
         for (dialler, acceptor) in pairs(self.topology) {
@@ -144,6 +150,7 @@ impl Setup {
             probe_token: self.probe_token(),
             fence_incarnations: self.cluster.fence_incarnations,
             tap_buffer: TAP_BUFFER_DEFAULT,
+            tap_rules: Some(rules),
             timeouts: timeouts::vr(&self.cluster.timeouts),
             dial,
             answer,

@@ -112,6 +112,7 @@ impl Cluster {
             probe_token: TOKEN,
             fence_incarnations: self.fence,
             tap_buffer: TAP_BUFFER_DEFAULT,
+            tap_rules: None,
             timeouts: VrTimeouts::default(),
             dial: (id + 1..self.size)
                 .map(NodeId::replica)
