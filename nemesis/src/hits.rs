@@ -7,14 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use viewstorm_history::Seed;
 use viewstorm_protocol::{NodeId, ReplicaId};
 
-use crate::known::{Known, Process};
-use crate::machine::{Ending, MachineRule, STANDSTILL};
+use crate::known::Known;
+use crate::machine::{Ending, MachineRule};
+use crate::machine_hits::{running, those};
 use crate::shape::{Cut, replicas_among};
-use crate::target::{Aim, list};
+use crate::target::Aim;
 use crate::{
-    Action, Budget, ClockBend, ClockEffect, CrashPoint, Delay, DiskEffect, DiskRule, Fault, Flow,
-    Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault, Partition, ScheduledFault,
-    TapAct, TapRule, Target, Topology, Way,
+    Action, Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault,
+    Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
 };
 
 /// What a fault does to whom.
@@ -38,8 +38,8 @@ pub(crate) struct Hits {
     pub(crate) damages: BTreeSet<ReplicaId>,
     /// What is done once, when it is applied.
     pub(crate) once: Vec<Action>,
-    links: BTreeMap<Link, LinkRule>,
-    taps: BTreeMap<NodeId, Vec<TapRule>>,
+    pub(crate) links: BTreeMap<Link, LinkRule>,
+    pub(crate) taps: BTreeMap<NodeId, Vec<TapRule>>,
 }
 
 /// Why a fault cannot be applied as things are.
@@ -94,104 +94,6 @@ impl Hits {
                 Ok(Self::on_clocks(fault.effect, those(targets, is_awake)?))
             }
         }
-    }
-
-    fn ending(targets: Vec<NodeId>, ending: Ending) -> Self {
-        let ends = replicas_among(&targets).map(|id| (id, ending)).collect();
-        Self {
-            targets,
-            ends,
-            ..Self::default()
-        }
-    }
-
-    fn crash(targets: Vec<NodeId>, point: CrashPoint) -> Result<Self, Miss> {
-        let hits = Self::ending(targets, Ending::AtEffect(point));
-        let rule = MachineRule {
-            fuse: Some(point),
-            ..MachineRule::default()
-        };
-        Ok(hits.with_machines(rule))
-    }
-
-    fn on_disks(effect: DiskEffect, targets: Vec<NodeId>, known: &Known) -> Result<Self, Miss> {
-        if let Some(budget) = effect.budget() {
-            keep_within(budget, &targets, known)?;
-        }
-        let disk = |rule: DiskRule| MachineRule {
-            disk: rule,
-            ..MachineRule::default()
-        };
-        Ok(match effect {
-            DiskEffect::SlowSync(sync_delay) => {
-                let hits = Self {
-                    targets,
-                    ..Self::default()
-                };
-                hits.with_machines(disk(DiskRule {
-                    sync_delay,
-                    ..DiskRule::default()
-                }))
-            }
-            DiskEffect::FailingSync => {
-                let hits = Self::ending(running(targets, known)?, Ending::SyncError);
-                hits.with_machines(disk(DiskRule {
-                    syncs_fail: true,
-                    ..DiskRule::default()
-                }))
-            }
-            DiskEffect::BitFlip { place, .. } => {
-                let flip = |replica| Action::FlipBit { replica, place };
-                let once = replicas_among(&targets).map(flip).collect();
-                let damages = replicas_among(&targets).collect();
-                Self {
-                    targets,
-                    damages,
-                    once,
-                    ..Self::default()
-                }
-            }
-            DiskEffect::Wipe { .. } => {
-                let damages = replicas_among(&targets).collect();
-                Self {
-                    damages,
-                    ..Self::ending(targets, Ending::Wipe)
-                }
-            }
-        })
-    }
-
-    fn on_clocks(effect: ClockEffect, targets: Vec<NodeId>) -> Self {
-        let hits = Self {
-            targets,
-            ..Self::default()
-        };
-        let drift = |drift| MachineRule {
-            drift,
-            ..MachineRule::default()
-        };
-        match effect {
-            ClockEffect::Drift(ppm) => hits.with_machines(drift(ppm)),
-            ClockEffect::Freeze => hits.with_machines(drift(STANDSTILL)),
-            ClockEffect::Jump(nanos) => {
-                // What the clock says before is what the leap is measured against.
-                let jump = |replica| {
-                    let bend = ClockBend::Jump(nanos);
-                    [
-                        Action::ReadClock(replica),
-                        Action::BendClock { replica, bend },
-                    ]
-                };
-                let once = replicas_among(&hits.targets).flat_map(jump).collect();
-                Self { once, ..hits }
-            }
-        }
-    }
-
-    /// The same rule for every target's machine.
-    fn with_machines(self, rule: MachineRule) -> Self {
-        let machines = replicas_among(&self.targets).map(|id| (id, rule)).collect();
-        Self { machines, ..self }
     }
 
     fn partition(
@@ -328,50 +230,6 @@ impl Hits {
     pub(crate) fn tap_nodes(&self) -> BTreeSet<NodeId> {
         self.taps.keys().copied().collect()
     }
-}
-
-/// Those of the targets whose processes run: what does not run can neither be paused nor end by itself.
-fn running(targets: Vec<NodeId>, known: &Known) -> Result<Vec<NodeId>, Miss> {
-    let runs = |id| {
-        known
-            .get(id)
-            .is_some_and(|replica| replica.process == Process::Running)
-    };
-    those(targets, runs)
-}
-
-/// Those of the targets that can be hit.
-fn those(targets: Vec<NodeId>, can_be: impl Fn(ReplicaId) -> bool) -> Result<Vec<NodeId>, Miss> {
-    let found = replicas_among(&targets)
-        .filter(|id| can_be(*id))
-        .map(NodeId::Replica);
-    let found: Vec<NodeId> = found.collect();
-    match found.is_empty() {
-        true => Err(Miss::Nothing(format!(
-            "{} has no running process",
-            list(&targets)
-        ))),
-        false => Ok(found),
-    }
-}
-
-/// Never are the storages of more replicas damaged than the budget allows.
-fn keep_within(budget: Budget, targets: &[NodeId], known: &Known) -> Result<(), Miss> {
-    let before: BTreeSet<ReplicaId> = known.damaged().collect();
-    let after: BTreeSet<ReplicaId> = replicas_among(targets).chain(before.clone()).collect();
-    let replicas = known.all().count();
-    let most = budget.most(u16::try_from(replicas).unwrap_or(u16::MAX));
-    if after.len() <= usize::from(most) {
-        return Ok(());
-    }
-    let before = if before.is_empty() {
-        "nobody".to_owned()
-    } else {
-        list(before)
-    };
-    Err(Miss::Nothing(format!(
-        "the storage of {before} is damaged already, and of {replicas} replicas it may be that of {most}"
-    )))
 }
 
 /// Whom of those that it could hit as well a fault prefers.

@@ -19,6 +19,7 @@ mod ledger;
 mod link;
 mod machine;
 mod machine_fault;
+mod machine_hits;
 mod measure;
 mod nemesis;
 mod options;

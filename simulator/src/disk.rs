@@ -265,3 +265,111 @@ impl<R: Record> Disk<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+    use viewstorm_history::Seed;
+    use viewstorm_protocol::Effects;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Written {
+        View(u64),
+        Entry(u64),
+    }
+
+    impl Record for Written {
+        fn zone(&self) -> Zone {
+            match self {
+                Self::View(_) => Zone::Superblock,
+                Self::Entry(_) => Zone::Log,
+            }
+        }
+    }
+
+    fn write(disk: &mut Disk<Written>, record: Written) {
+        // The order on the disk is all that its names are for.
+        let id = Effects::<(), Written>::default().persist(record.clone());
+        disk.write(id, record);
+    }
+
+    /// A disk with a durable superblock and so many durable entries.
+    fn disk(entries: u64) -> Disk<Written> {
+        let mut disk = Disk::new(Stream::new(Seed(1), "disk"));
+        write(&mut disk, Written::View(3));
+        for entry in 1..=entries {
+            write(&mut disk, Written::Entry(entry));
+        }
+        disk.start_sync(Timestamp(10), Between::micros(1, 1))
+            .unwrap();
+        disk.finish_sync(Timestamp(1_010)).unwrap();
+        disk
+    }
+
+    #[test]
+    fn a_reading_tells_the_last_sync_and_how_long_it_took() {
+        let mut disk = disk(2);
+        let sync = disk.reading().last_sync.unwrap();
+        assert_eq!(
+            (sync.began, sync.took),
+            (Timestamp(10), Duration::from_nanos(1_000))
+        );
+        assert!(!sync.failed);
+        let sync_delay = Duration::from_micros(5);
+        disk.set_rule(DiskRule {
+            sync_delay,
+            syncs_fail: true,
+        });
+        write(&mut disk, Written::Entry(3));
+        assert_eq!(
+            disk.start_sync(Timestamp(20), Between::micros(1, 1)),
+            Some(6_000)
+        );
+        assert_eq!(disk.finish_sync(Timestamp(6_020)), Err(SyncFailed));
+        assert!(disk.reading().last_sync.unwrap().failed);
+    }
+
+    #[test]
+    fn a_reading_tells_what_a_loss_of_power_took() {
+        let mut disk = disk(2);
+        for entry in 3..=12 {
+            write(&mut disk, Written::Entry(entry));
+        }
+        disk.crash(Timestamp(7), CrashKind::Process);
+        assert_eq!(
+            disk.reading().last_power_loss,
+            None,
+            "a process takes nothing with it"
+        );
+        disk.crash(Timestamp(8), CrashKind::PowerLoss);
+        let loss = disk.reading().last_power_loss.unwrap();
+        assert_eq!((loss.at, loss.unsynced), (Timestamp(8), 10));
+        assert_eq!(disk.reading().records, 3 + (10 - loss.lost));
+    }
+
+    #[test]
+    fn a_reading_names_the_records_that_are_damaged() {
+        for (place, name) in [
+            (DamagePlace::Superblock, "the superblock"),
+            (DamagePlace::Middle, "log record 3"),
+            (DamagePlace::Tail, "log record 6"),
+        ] {
+            let mut disk = disk(7);
+            disk.damage(place);
+            assert_eq!(disk.reading().corrupt, [name]);
+            let found = disk.recover().unwrap_err();
+            assert_eq!(found.to_string(), name);
+            disk.wipe();
+            assert_eq!(disk.reading().records, 0);
+            assert!(disk.reading().corrupt.is_empty());
+        }
+        let mut empty: Disk<Written> = Disk::new(Stream::new(Seed(1), "disk"));
+        empty.damage(DamagePlace::Tail);
+        assert!(
+            empty.reading().corrupt.is_empty(),
+            "there is no such record"
+        );
+    }
+}
