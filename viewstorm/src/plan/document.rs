@@ -53,7 +53,7 @@ impl<'i> Texts<'i> {
             .map(|error| syntax_error(error, self.file))
             .collect();
         for change in &self.overrides {
-            errors.extend(change.apply(root.get_mut()).err());
+            errors.extend(change.apply(root.get_mut()).err().map(|error| *error));
         }
         Document { root, errors }
     }

@@ -108,7 +108,7 @@ pub(super) struct Placed {
 
 impl Placed {
     /// Puts the change into a plan.
-    pub(super) fn apply<'i>(&'i self, root: &mut DeTable<'i>) -> Result<(), PlanError> {
+    pub(super) fn apply<'i>(&'i self, root: &mut DeTable<'i>) -> Result<(), Box<PlanError>> {
         let Some((last, parents)) = self.key.split_last() else {
             return Ok(());
         };
@@ -160,12 +160,12 @@ impl Placed {
         list: &'t mut DeArray<'i>,
         path: &str,
         index: &str,
-    ) -> Result<&'t mut DeTable<'i>, PlanError> {
+    ) -> Result<&'t mut DeTable<'i>, Box<PlanError>> {
         let count = list.len();
         let element = index
             .parse()
             .ok()
-            .and_then(|index: usize| list.iter_mut().nth(index));
+            .and_then(|index: usize| list.get_mut(index));
         match element.map(Spanned::get_mut) {
             Some(DeValue::Table(table)) => Ok(table),
             Some(other) => Err(self.not_a_table(&format!("{path}.{index}"), describe(other), None)),
@@ -175,14 +175,15 @@ impl Placed {
                     0 => "the list is empty".to_owned(),
                     count => format!("expected a number from 0 to {}", count - 1),
                 };
-                Err(PlanError::at(&self.key_span, title, label))
+                Err(Box::new(PlanError::at(&self.key_span, title, label)))
             }
         }
     }
 
-    fn not_a_table(&self, path: &str, is: &str, in_list: Option<&str>) -> PlanError {
+    fn not_a_table(&self, path: &str, is: &str, in_list: Option<&str>) -> Box<PlanError> {
         let title = format!("`{path}` is {is}: it has no keys");
         let error = PlanError::at(&self.key_span, title, "expected the key of a table");
-        error.maybe_help(in_list.map(|key| format!("its first element is `{path}.0.{key}`")))
+        let help = in_list.map(|key| format!("its first element is `{path}.0.{key}`"));
+        Box::new(error.maybe_help(help))
     }
 }
