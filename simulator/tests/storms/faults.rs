@@ -288,7 +288,8 @@ impl Weather {
             // A primary that restarts leaves its view: the next one comes without delay.
             FaultKind::Dethrone => {
                 let primary = world.primary().unwrap_or(target);
-                world.simulation.crash(primary, CrashKind::Process);
+                let kind = self.random.pick(&[CrashKind::Process, CrashKind::PowerLoss]);
+                world.simulation.crash(primary, kind);
                 self.reliefs
                     .insert((after(world.now(), GRACE), Relief::Start(primary)));
             }
