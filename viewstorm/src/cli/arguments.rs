@@ -110,6 +110,9 @@ pub struct SimulateArguments {
     /// Begin no further seed once one has not come as expected.
     #[arg(long)]
     pub fail_fast: bool,
+    /// Begin no further seed once one was judged invalid.
+    #[arg(long, conflicts_with = "fail_fast")]
+    pub until_invalid: bool,
     /// Run each seed twice and fail if the two runs differ.
     #[arg(long)]
     pub twice: bool,

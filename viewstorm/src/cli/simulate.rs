@@ -10,7 +10,7 @@ use super::arguments::SimulateArguments;
 use super::interrupt::Signals;
 use crate::plan::{Override, Plan, PlanErrors, SeedQuantifier};
 use crate::runner::Interrupt;
-use crate::simulate::{Campaign, CampaignOptions, Summary};
+use crate::simulate::{Campaign, CampaignOptions, Summary, Until};
 
 /// How many failures are printed.
 const SHOWN_MAX: usize = 10;
@@ -29,7 +29,11 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     let options = CampaignOptions {
         seeds: first..=last,
         jobs: arguments.jobs.map_or(cores, std::num::NonZero::get),
-        fail_fast: arguments.fail_fast,
+        until: match (arguments.fail_fast, arguments.until_invalid) {
+            (true, _) => Until::Failed,
+            (false, true) => Until::Invalid,
+            (false, false) => Until::TheEnd,
+        },
         twice: arguments.twice,
     };
     let bar = progress_bar(arguments, last - first);
@@ -91,8 +95,8 @@ fn print(arguments: &SimulateArguments, plan: &Plan, summary: &Summary) {
     );
     let (first, last) = arguments.seeds;
     println!(
-        "{}: seeds {first}..{last}: {} ran, {} as expected, {} not",
-        plan.name, summary.seeds, summary.as_expected, summary.failed
+        "{}: seeds {first}..{last}: {} ran, {} as expected, {} not ({} invalid)",
+        plan.name, summary.seeds, summary.as_expected, summary.failed, summary.invalid
     );
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
+use viewstorm_checker::Validity;
 
 use super::{Patch, TreeError};
 
@@ -57,6 +58,7 @@ struct Summary {
 #[derive(Debug, Deserialize)]
 struct Failure {
     seed: u64,
+    validity: Validity,
     checks: Vec<String>,
 }
 
@@ -93,7 +95,8 @@ impl Campaigns {
             let first = 1 + campaign * self.seeds;
             let summary = self.campaign(binary, first)?;
             detection.seeds += summary.seeds;
-            let found = summary.failures.into_iter().next().map(|failure| Found {
+            let is_found = |failure: &Failure| failure.validity == Validity::Invalid;
+            let found = summary.failures.into_iter().find(is_found).map(|failure| Found {
                 after: failure.seed - first + 1,
                 seed: failure.seed,
                 checks: failure.checks,
@@ -112,7 +115,7 @@ impl Campaigns {
     fn campaign(&self, binary: &Path, first: u64) -> Result<Summary, TreeError> {
         let seeds = format!("{first}..{}", first + self.seeds - 1);
         let mut command = Command::new(binary);
-        command.arg("simulate").arg(&self.plan).args(["--seeds", &seeds, "--fail-fast", "--json"]);
+        command.arg("simulate").arg(&self.plan).args(["--seeds", &seeds, "--until-invalid", "--json"]);
         let output = command.stdin(Stdio::null()).output().map_err(|source| TreeError::Program {
             program: binary.display().to_string(),
             source,

@@ -114,9 +114,9 @@ impl Tree {
     /// Builds the copy and returns its binary.
     pub fn build(&self, what: &str) -> Result<PathBuf, TreeError> {
         let mut cargo = self.cargo("build");
-        cargo.args(["--release", "--bin", "viewstorm"]);
+        cargo.args(["--profile", "mutants", "--bin", "viewstorm"]);
         run(&mut cargo, &format!("{what} does not build"))?;
-        Ok(self.target.join("release/viewstorm"))
+        Ok(self.target.join("mutants/viewstorm"))
     }
 
     /// The copy's folder.

@@ -23,10 +23,21 @@ pub struct CampaignOptions {
     pub seeds: RangeInclusive<u64>,
     /// How many at a time.
     pub jobs: usize,
-    /// Whether no further seed is begun once one has failed.
-    pub fail_fast: bool,
+    /// When no further seed is begun.
+    pub until: Until,
     /// Whether each seed runs twice, and must be the same run both times.
     pub twice: bool,
+}
+
+/// When a campaign begins no further seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When all have run.
+    TheEnd,
+    /// Once a seed has not come as expected.
+    Failed,
+    /// Once a seed was judged invalid.
+    Invalid,
 }
 
 /// A seed that did not come as expected.
@@ -53,7 +64,9 @@ pub struct Summary {
     pub as_expected: u64,
     /// How many did not.
     pub failed: u64,
-    /// The first of those that did not, by seed.
+    /// How many of those were judged invalid.
+    pub invalid: u64,
+    /// The first of those that did not: invalid ones before others, then by seed.
     pub failures: Vec<Failure>,
     /// The worst exit code of all, in the order of DESIGN: 4, 3, 1, 2, 0.
     pub exits: Vec<u8>,
@@ -122,7 +135,7 @@ impl<'a> Campaign<'a> {
                     Err(first) => error = error.take().or(Some(first)),
                 }
                 summary.wall_seconds = started.elapsed().as_secs_f64();
-                let is_enough = error.is_some() || self.options.fail_fast && summary.failed > 0;
+                let is_enough = error.is_some() || self.options.until.is_reached(&summary);
                 if !watch(&summary) || is_enough {
                     stop.store(true, Ordering::Relaxed);
                 }
@@ -170,6 +183,23 @@ impl<'a> Campaign<'a> {
     }
 }
 
+impl Failure {
+    /// What it is shown by: invalid ones first, then by seed.
+    fn rank(&self) -> (bool, Seed) {
+        (self.validity != Validity::Invalid, self.seed)
+    }
+}
+
+impl Until {
+    fn is_reached(self, summary: &Summary) -> bool {
+        match self {
+            Self::TheEnd => false,
+            Self::Failed => summary.failed > 0,
+            Self::Invalid => summary.invalid > 0,
+        }
+    }
+}
+
 impl Summary {
     fn add(&mut self, report: SeedReport) {
         self.seeds += 1;
@@ -184,7 +214,9 @@ impl Summary {
             return;
         };
         self.failed += 1;
-        let place = self.failures.partition_point(|other| other.seed < failure.seed);
+        self.invalid += u64::from(failure.validity == Validity::Invalid);
+        // Invalid ones first: the others say less about the replicas.
+        let place = self.failures.partition_point(|other| other.rank() < failure.rank());
         self.failures.insert(place, failure);
         self.failures.truncate(FAILURES_MAX);
     }

@@ -3,5 +3,5 @@
 mod campaign;
 mod seed;
 
-pub use campaign::{Campaign, CampaignOptions, Failure, Summary};
+pub use campaign::{Campaign, CampaignOptions, Failure, Summary, Until};
 pub use seed::{SeedError, SeedRun, run_seed};

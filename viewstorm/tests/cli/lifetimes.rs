@@ -16,10 +16,10 @@ fn running(home: &Home) -> Child {
     let child = home.start(&["run", plan.to_str().unwrap(), "--seed", "1"]);
     let end = Instant::now() + PATIENCE;
     let is_under_way = || {
-        home.path().join("runs").exists() && {
-            let history = home.run_folder().join("history.jsonl");
-            std::fs::read_to_string(history).is_ok_and(|text| text.contains("\"type\":\"ok\""))
-        }
+        home.run_folder_if_there().is_some_and(|folder| {
+            let history = std::fs::read_to_string(folder.join("history.jsonl"));
+            history.is_ok_and(|text| text.contains("\"type\":\"ok\""))
+        })
     };
     while !is_under_way() {
         assert!(Instant::now() < end, "no operation ended");

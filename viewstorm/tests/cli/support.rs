@@ -60,12 +60,18 @@ impl Home {
 
     /// The one run folder below `runs/`.
     pub(crate) fn run_folder(&self) -> PathBuf {
+        self.run_folder_if_there().expect("one run below runs/")
+    }
+
+    /// The one run folder below `runs/`, if there is one already.
+    pub(crate) fn run_folder_if_there(&self) -> Option<PathBuf> {
         let only = |path: PathBuf| {
-            let entries: Vec<_> = std::fs::read_dir(&path).unwrap().map(Result::unwrap).collect();
-            assert_eq!(entries.len(), 1, "{}", path.display());
-            entries[0].path()
+            let mut entries = std::fs::read_dir(path).ok()?.map(Result::unwrap);
+            let first = entries.next()?;
+            assert!(entries.next().is_none(), "more than one run");
+            Some(first.path())
         };
-        only(only(self.path().join("runs")))
+        only(only(self.path().join("runs"))?)
     }
 
     /// Waits until no process of this folder's runs is left.
