@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::support::Home;
+use crate::support::{Ended, Home};
 
 const SHORT: &str = "name = \"short\"\n[run]\nduration = \"1s\"\n[workload]\nrate = 50\n";
 
@@ -81,4 +81,27 @@ fn what_is_no_run_cannot_be_reported_replayed_or_checked() {
         let ended = home.viewstorm(&[verb, "."]).expect(3);
         assert!(!ended.stderr.is_empty(), "{verb}");
     }
+}
+
+#[test]
+fn a_full_disk_is_named_and_leaves_nothing_that_looks_complete() {
+    let home = Home::new();
+    let plan = home.plan("name = \"full\"\n[run]\nduration = \"20s\"\n[workload]\npayload = 8000\n");
+    let disk = home.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    // A small disk of its own, which is gone with the process.
+    let script = format!(
+        "mount -t tmpfs -o size=14m none {disk} && {viewstorm} run {plan} --out {disk}; \
+         code=$?; find {disk} -name results.json; exit $code",
+        disk = disk.display(),
+        plan = plan.display(),
+        viewstorm = env!("CARGO_BIN_EXE_viewstorm"),
+    );
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+    let ended = Ended::of(&command.output().unwrap()).expect(4);
+    assert!(ended.stderr.contains("No space left on device"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(disk.to_str().unwrap()), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "", "no results.json");
+    home.wait_until_no_process_is_left();
 }
