@@ -30,7 +30,8 @@ pub fn story(shrunk: &Shrunk) -> String {
             || "to the end of the run".to_owned(),
             |length| format!("for {}", duration_text(length)),
         );
-        let _ = writeln!(story, "{number}. {at}, {length}: {}.", fault.fault);
+        let (name, fault) = (fault.fault.name(), &fault.fault);
+        let _ = writeln!(story, "{number}. {at}, {length}: {name} {fault}.");
     }
     if let Some((check, violation)) = shrunk.results.first_violation() {
         let _ = writeln!(story, "Then {} does not hold: {}", check.check, violation.summary);

@@ -5,5 +5,6 @@ mod history;
 mod lifetimes;
 mod machine_faults;
 mod processes;
+mod shrink;
 mod simulated;
 mod support;
