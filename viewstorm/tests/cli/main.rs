@@ -4,6 +4,7 @@ mod errors;
 mod history;
 mod lifetimes;
 mod machine_faults;
+mod parity;
 mod processes;
 mod shrink;
 mod simulated;
