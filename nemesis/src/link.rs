@@ -18,7 +18,10 @@ pub struct Link {
 impl Link {
     /// The same two nodes the other way.
     pub const fn reverse(self) -> Self {
-        Self { from: self.to, to: self.from }
+        Self {
+            from: self.to,
+            to: self.from,
+        }
     }
 }
 
@@ -146,7 +149,9 @@ impl Topology {
 
     /// All nodes, replicas first.
     pub fn nodes(self) -> impl Iterator<Item = NodeId> + Clone {
-        (0..self.replicas).map(NodeId::replica).chain((0..self.clients).map(NodeId::Client))
+        (0..self.replicas)
+            .map(NodeId::replica)
+            .chain((0..self.clients).map(NodeId::Client))
     }
 
     /// All directed links.

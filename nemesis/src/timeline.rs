@@ -157,7 +157,9 @@ impl Declaration {
             },
         };
         // Jitter may carry the last one beyond the end.
-        (0..self.count(duration)).map(fault).filter(move |fault| fault.at < duration)
+        (0..self.count(duration))
+            .map(fault)
+            .filter(move |fault| fault.at < duration)
     }
 }
 

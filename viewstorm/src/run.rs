@@ -106,12 +106,18 @@ pub fn experiment(
 
 /// Who there is in a plan.
 pub fn topology(plan: &Plan) -> Topology {
-    Topology { replicas: plan.cluster.replicas, clients: plan.workload.endpoints }
+    Topology {
+        replicas: plan.cluster.replicas,
+        clients: plan.workload.endpoints,
+    }
 }
 
 fn options(plan: &Plan, seed: Seed) -> ExperimentOptions {
     let load = match plan.workload.arrival {
-        Arrival::Open { rate } => Load::Open { rate, patience: plan.workload.start_timeout },
+        Arrival::Open { rate } => Load::Open {
+            rate,
+            patience: plan.workload.start_timeout,
+        },
         Arrival::Closed => Load::Closed,
     };
     ExperimentOptions {
@@ -132,7 +138,11 @@ fn workload(plan: &Plan, seed: Seed) -> Box<dyn Workload> {
             let mix = workload.mix;
             let options = RegisterOptions {
                 keys: workload.keys,
-                mix: RegisterMix { read: mix.read, write: mix.write, cas: mix.cas },
+                mix: RegisterMix {
+                    read: mix.read,
+                    write: mix.write,
+                    cas: mix.cas,
+                },
                 padding: workload.payload as usize,
             };
             Box::new(Register::new(options, seed))

@@ -49,7 +49,8 @@ pub enum FolderError {
 impl RunFolder {
     /// The folder of one run: `<out>/<experiment>/<world>-<commit>-<seed>`.
     pub fn default_path(out: &Path, experiment: &str, world: &str, seed: Seed) -> PathBuf {
-        out.join(experiment).join(format!("{world}-{COMMIT}-{seed}"))
+        out.join(experiment)
+            .join(format!("{world}-{COMMIT}-{seed}"))
     }
 
     /// Makes the folder at `path`. One that exists is an error, or is removed first if `replace` says so and
@@ -78,7 +79,9 @@ impl RunFolder {
 
     /// The folder of a past run.
     pub fn existing(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self {
+            path: path.to_owned(),
+        }
     }
 
     /// The folder.
@@ -94,8 +97,10 @@ impl RunFolder {
     /// Writes a file so that it is there whole or not at all.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf, FolderError> {
         let path = self.file(name);
-        write_whole(&path, content)
-            .map_err(|source| FolderError::File { path: path.clone(), source })?;
+        write_whole(&path, content).map_err(|source| FolderError::File {
+            path: path.clone(),
+            source,
+        })?;
         Ok(path)
     }
 }

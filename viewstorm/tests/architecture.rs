@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// What each crate may depend on within the workspace: exactly this.
@@ -22,23 +25,36 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         (
             "viewstorm",
             &[
-                "history", "protocol", "checker", "workloads", "nemesis", "replica", "simulator",
+                "history",
+                "protocol",
+                "checker",
+                "workloads",
+                "nemesis",
+                "replica",
+                "simulator",
                 "report",
             ],
         ),
     ];
-    edges.into_iter().map(|(name, to)| (name, to.iter().copied().collect())).collect()
+    edges
+        .into_iter()
+        .map(|(name, to)| (name, to.iter().copied().collect()))
+        .collect()
 }
 
 fn manifest(path: &Path) -> toml::Table {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    text.parse().unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    text.parse()
+        .unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
 fn members() -> Vec<String> {
     let workspace = manifest(&root().join("Cargo.toml"));
     let members = workspace["workspace"]["members"].as_array().unwrap();
-    members.iter().map(|member| member.as_str().unwrap().to_owned()).collect()
+    members
+        .iter()
+        .map(|member| member.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -47,7 +63,9 @@ fn crates_depend_on_one_another_as_the_architecture_allows() {
     for member in members() {
         let manifest = manifest(&root().join(&member).join("Cargo.toml"));
         let empty = toml::Table::new();
-        let dependencies = manifest.get("dependencies").and_then(|table| table.as_table());
+        let dependencies = manifest
+            .get("dependencies")
+            .and_then(|table| table.as_table());
         let found: BTreeSet<&str> = dependencies
             .unwrap_or(&empty)
             .keys()
@@ -65,8 +83,14 @@ fn crates_depend_on_one_another_as_the_architecture_allows() {
 fn crates_take_the_workspace_lints() {
     for member in members() {
         let manifest = manifest(&root().join(&member).join("Cargo.toml"));
-        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
-        assert_eq!(inherits.and_then(toml::Value::as_bool), Some(true), "{member}/Cargo.toml");
+        let inherits = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"));
+        assert_eq!(
+            inherits.and_then(toml::Value::as_bool),
+            Some(true),
+            "{member}/Cargo.toml"
+        );
     }
 }
 
@@ -91,14 +115,21 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 
 fn assert_absent(folders: &[&str], words: &[&str], except: &[&str], rule: &str) {
     for (path, text) in folders.iter().flat_map(|folder| sources(folder)) {
-        if except.iter().any(|except| path.ends_with(except) || path.starts_with(root().join(except)))
+        if except
+            .iter()
+            .any(|except| path.ends_with(except) || path.starts_with(root().join(except)))
         {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             for word in words {
-                assert!(!code.contains(word), "{rule}\n{}:{}: {line}", path.display(), number + 1);
+                assert!(
+                    !code.contains(word),
+                    "{rule}\n{}:{}: {line}",
+                    path.display(),
+                    number + 1
+                );
             }
         }
     }
@@ -106,11 +137,19 @@ fn assert_absent(folders: &[&str], words: &[&str], except: &[&str], rule: &str) 
 
 #[test]
 fn async_lives_in_the_replica_the_injectors_and_the_command_line_alone() {
-    let folders =
-        ["history/src", "protocol/src", "workloads/src", "checker/src", "report/src", "nemesis/src"];
+    let folders = [
+        "history/src",
+        "protocol/src",
+        "workloads/src",
+        "checker/src",
+        "report/src",
+        "nemesis/src",
+    ];
     assert_absent(
         &folders,
-        &["async fn", ".await;", ".await?", ".await.", ".await)", "tokio::"],
+        &[
+            "async fn", ".await;", ".await?", ".await.", ".await)", "tokio::",
+        ],
         &["nemesis/src/inject"],
         "no async outside replica/, nemesis/src/inject/ and viewstorm/",
     );
@@ -119,20 +158,48 @@ fn async_lives_in_the_replica_the_injectors_and_the_command_line_alone() {
 #[test]
 fn the_core_has_no_clock_thread_socket_file_or_unordered_map() {
     let words = [
-        "std::time::Instant", "SystemTime", "std::thread", "std::net", "std::fs", "std::process",
-        "HashMap", "HashSet", "rand::", "tokio",
+        "std::time::Instant",
+        "SystemTime",
+        "std::thread",
+        "std::net",
+        "std::fs",
+        "std::process",
+        "HashMap",
+        "HashSet",
+        "rand::",
+        "tokio",
     ];
-    assert_absent(&["protocol/src"], &words, &[], "protocol/ is sans-io and deterministic");
+    assert_absent(
+        &["protocol/src"],
+        &words,
+        &[],
+        "protocol/ is sans-io and deterministic",
+    );
 }
 
 #[test]
 fn the_checker_names_no_protocol() {
     let words = ["viewstorm_protocol", "ViewNumber", "Prepare", "view_number"];
-    assert_absent(&["checker/src"], &words, &[], "checker/ knows no protocol and no world");
+    assert_absent(
+        &["checker/src"],
+        &words,
+        &[],
+        "checker/ knows no protocol and no world",
+    );
 }
 
 #[test]
 fn the_report_reads_files_only() {
-    let words = ["std::process", "std::net", "viewstorm_protocol", "viewstorm_nemesis"];
-    assert_absent(&["report/src"], &words, &[], "report/ reads files and runs nothing");
+    let words = [
+        "std::process",
+        "std::net",
+        "viewstorm_protocol",
+        "viewstorm_nemesis",
+    ];
+    assert_absent(
+        &["report/src"],
+        &words,
+        &[],
+        "report/ reads files and runs nothing",
+    );
 }

@@ -20,7 +20,9 @@ use crate::fence::Fence;
 use crate::gate::Gate;
 use crate::storage::Storage;
 use crate::transport::{ARRIVALS_MAX, PROBES_MAX, Transport, TransportConfig, TransportError};
-use crate::{ConfigError, ProtocolKind, ReplicaConfig, ReplicaError, RunClock, ServiceKind, TapControl};
+use crate::{
+    ConfigError, ProtocolKind, ReplicaConfig, ReplicaError, RunClock, ServiceKind, TapControl,
+};
 
 /// How long a replica that stops at once waits for the sync that is under way.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
@@ -71,9 +73,14 @@ fn run(
 /// Gives the tap the rules that it begins with, before anything passes it.
 fn set_first_rules(tap: &mut dyn TapControl, rules: &str) -> Result<(), ReplicaError> {
     let set = serde_json::from_str(rules).map_err(|error| error.to_string());
-    set.and_then(|rules| tap.set_rules(&rules)).map_err(|reason| {
-        ConfigError::Field { field: "tap-rules", reason }.into()
-    })
+    set.and_then(|rules| tap.set_rules(&rules))
+        .map_err(|reason| {
+            ConfigError::Field {
+                field: "tap-rules",
+                reason,
+            }
+            .into()
+        })
 }
 
 /// Recovers, listens, says hello and drives `core`.
@@ -248,7 +255,9 @@ mod tests {
     #[test]
     fn first_rules_that_the_tap_does_not_take_are_a_mistake_of_the_configuration() {
         for rules in ["[", "[]"] {
-            let error = set_first_rules(&mut OpenTapControl, rules).unwrap_err().to_string();
+            let error = set_first_rules(&mut OpenTapControl, rules)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("tap-rules"), "{error}");
         }
     }

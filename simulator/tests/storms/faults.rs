@@ -288,7 +288,9 @@ impl Weather {
             // A primary that restarts leaves its view: the next one comes without delay.
             FaultKind::Dethrone => {
                 let primary = world.primary().unwrap_or(target);
-                let kind = self.random.pick(&[CrashKind::Process, CrashKind::PowerLoss]);
+                let kind = self
+                    .random
+                    .pick(&[CrashKind::Process, CrashKind::PowerLoss]);
                 world.simulation.crash(primary, kind);
                 self.reliefs
                     .insert((after(world.now(), GRACE), Relief::Start(primary)));

@@ -41,7 +41,11 @@ impl Echo {
                 }
             }
         });
-        Ok(Self { address, stop, thread: Some(thread) })
+        Ok(Self {
+            address,
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -55,16 +59,29 @@ impl Drop for Echo {
 }
 
 pub(super) fn direct_and_through_the_relay(length: Duration) -> Result<Vec<Floor>, FloorsError> {
-    let error = |source| FloorsError::Io { what: "datagram round trip", source };
+    let error = |source| FloorsError::Io {
+        what: "datagram round trip",
+        source,
+    };
     let echo = Echo::start().map_err(error)?;
     let (dialler, acceptor) = (NodeId::Client(0), NodeId::replica(0));
-    let pair = PairSpec { dialler, acceptor, acceptor_address: Some(echo.address) };
-    let relay = Relay::start(vec![pair], Seed(0), std::net::Ipv4Addr::LOCALHOST.into())
-        .map_err(|reason| FloorsError::Part { what: "relay", reason: reason.to_string() })?;
-    let front = relay.front(dialler, acceptor).ok_or_else(|| FloorsError::Part {
-        what: "relay",
-        reason: "it has no socket for the pair it was given".to_owned(),
-    })?;
+    let pair = PairSpec {
+        dialler,
+        acceptor,
+        acceptor_address: Some(echo.address),
+    };
+    let relay = Relay::start(vec![pair], Seed(0), std::net::Ipv4Addr::LOCALHOST.into()).map_err(
+        |reason| FloorsError::Part {
+            what: "relay",
+            reason: reason.to_string(),
+        },
+    )?;
+    let front = relay
+        .front(dialler, acceptor)
+        .ok_or_else(|| FloorsError::Part {
+            what: "relay",
+            reason: "it has no socket for the pair it was given".to_owned(),
+        })?;
     let direct_socket = connected(echo.address).map_err(error)?;
     let relayed_socket = connected(front).map_err(error)?;
     let (mut direct, mut relayed) = (Sampler::new(), Sampler::new());

@@ -14,7 +14,10 @@ const WRITERS: usize = 3;
 pub(super) fn fdatasync_alone_and_with_three_writers(
     length: Duration,
 ) -> Result<[Floor; 2], FloorsError> {
-    let error = |source| FloorsError::Io { what: "fdatasync", source };
+    let error = |source| FloorsError::Io {
+        what: "fdatasync",
+        source,
+    };
     // Beside the runs, so that it is the disk which the replicas write to.
     let home = tempfile::Builder::new()
         .prefix(".viewstorm-floors-")
@@ -28,7 +31,9 @@ pub(super) fn fdatasync_alone_and_with_three_writers(
         };
         let threads: Vec<_> = (0..WRITERS).map(start).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, io::Result<Sampler>>| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a writer panicked")))
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a writer panicked")))
         };
         threads.into_iter().map(join).collect()
     });
@@ -36,7 +41,10 @@ pub(super) fn fdatasync_alone_and_with_three_writers(
     for writer in writers {
         together.merge(&writer.map_err(error)?);
     }
-    Ok([alone.floor("fdatasync, alone"), together.floor("fdatasync, three writers")])
+    Ok([
+        alone.floor("fdatasync, alone"),
+        together.floor("fdatasync, three writers"),
+    ])
 }
 
 fn write(path: &std::path::Path, length: Duration) -> io::Result<Sampler> {

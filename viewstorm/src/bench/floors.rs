@@ -73,7 +73,8 @@ impl Sampler {
     }
 
     pub(super) fn record(&mut self, elapsed: Duration) {
-        self.histogram.saturating_record(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+        self.histogram
+            .saturating_record(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

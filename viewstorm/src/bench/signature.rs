@@ -19,5 +19,8 @@ pub(super) fn sign_and_verify(length: Duration) -> [Floor; 2] {
         let verified = verify.time(|| verifying.verify_strict(&message, &signature));
         assert!(verified.is_ok(), "a signature just made verifies");
     }
-    [sign.floor("ed25519 sign"), verify.floor("ed25519 verify, strict")]
+    [
+        sign.floor("ed25519 sign"),
+        verify.floor("ed25519 verify, strict"),
+    ]
 }

@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand};
 /// viewstorm breaks replicated state machines on purpose and proves what happened.
 #[derive(Debug, Parser)]
 #[command(name = "viewstorm", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 as expected, 1 invalid (or an expected violation that did \
-    not come), 2 unknown, 3 bad plan or usage, 4 the harness itself failed.")]
+#[command(
+    after_help = "Exit codes: 0 as expected, 1 invalid (or an expected violation that did \
+    not come), 2 unknown, 3 bad plan or usage, 4 the harness itself failed."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -252,7 +254,9 @@ fn parse_seeds(text: &str) -> Result<(u64, u64), String> {
     let first: u64 = first.parse().map_err(|_| error())?;
     let last: u64 = last.trim_start_matches('=').parse().map_err(|_| error())?;
     if first > last {
-        return Err(format!("the range {text} is empty: its first seed is the larger one"));
+        return Err(format!(
+            "the range {text} is empty: its first seed is the larger one"
+        ));
     }
     Ok((first, last))
 }

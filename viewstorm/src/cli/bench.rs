@@ -23,12 +23,25 @@ fn floors(arguments: &FloorsArguments) -> anyhow::Result<Exit> {
         println!("{}", serde_json::to_string_pretty(&floors)?);
         return Ok(Exit::Expected);
     }
-    println!("{:<42} {:>10} {:>10} {:>10} {:>9}", "floor", "p50 us", "p99 us", "min us", "count");
-    for Floor { name, count, p50_us, p99_us, min_us } in &floors {
+    println!(
+        "{:<42} {:>10} {:>10} {:>10} {:>9}",
+        "floor", "p50 us", "p99 us", "min us", "count"
+    );
+    for Floor {
+        name,
+        count,
+        p50_us,
+        p99_us,
+        min_us,
+    } in &floors
+    {
         println!("{name:<42} {p50_us:>10.1} {p99_us:>10.1} {min_us:>10.1} {count:>9}");
     }
     if let [direct, relayed, ..] = floors.as_slice() {
-        println!("one hop through the relay costs {:.2} plain hops", hops(direct, relayed));
+        println!(
+            "one hop through the relay costs {:.2} plain hops",
+            hops(direct, relayed)
+        );
     }
     Ok(Exit::Expected)
 }

@@ -26,7 +26,10 @@ pub(super) fn check(arguments: &CheckArguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Plan);
         }
     };
-    let mut options = CheckOptions { model: arguments.model.clone(), ..CheckOptions::default() };
+    let mut options = CheckOptions {
+        model: arguments.model.clone(),
+        ..CheckOptions::default()
+    };
     if !arguments.checks.is_empty() {
         options.checks.clone_from(&arguments.checks);
     }
@@ -63,14 +66,21 @@ fn check_folder(arguments: &CheckArguments) -> anyhow::Result<Exit> {
         for reservation in &results.reservations {
             println!("reservation: {reservation}");
         }
-        println!("outcome: {} ({})", results.outcome.validity, results.outcome.exit.meaning);
+        println!(
+            "outcome: {} ({})",
+            results.outcome.validity, results.outcome.exit.meaning
+        );
     }
     Ok(Exit::of(&results))
 }
 
 /// Reads a history from a file, a run's folder, or standard input. The error names the place.
 fn read(path: &Path) -> Result<History, String> {
-    let file = if path.is_dir() { path.join(viewstorm_report::HISTORY_FILE) } else { path.to_owned() };
+    let file = if path.is_dir() {
+        path.join(viewstorm_report::HISTORY_FILE)
+    } else {
+        path.to_owned()
+    };
     let source: Box<dyn Read> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
@@ -88,7 +98,10 @@ fn print(arguments: &CheckArguments, verdict: &Verdict) -> anyhow::Result<()> {
     println!("{}", verdict.validity);
     for check in &verdict.checks {
         let algorithms = check.algorithms.join(", ");
-        println!("  {}: {}, {} judged by {algorithms}", check.check, check.validity, check.judged);
+        println!(
+            "  {}: {}, {} judged by {algorithms}",
+            check.check, check.validity, check.judged
+        );
         if let Some(reason) = &check.reason {
             println!("    {reason}");
         }

@@ -69,7 +69,11 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap knows where each is to be printed.
-            let exit = if error.use_stderr() { Exit::Plan } else { Exit::Expected };
+            let exit = if error.use_stderr() {
+                Exit::Plan
+            } else {
+                Exit::Expected
+            };
             drop(error.print());
             return ExitCode::from(exit.code());
         }
@@ -116,8 +120,13 @@ mod tests {
 
     #[test]
     fn in_a_set_the_worst_wins() {
-        let from_worst =
-            [Exit::Harness, Exit::Plan, Exit::Invalid, Exit::Unknown, Exit::Expected];
+        let from_worst = [
+            Exit::Harness,
+            Exit::Plan,
+            Exit::Invalid,
+            Exit::Unknown,
+            Exit::Expected,
+        ];
         assert!(from_worst.is_sorted_by(|worse, better| worse > better));
         assert_eq!(from_worst.map(Exit::code), [4, 3, 1, 2, 0]);
     }

@@ -19,7 +19,10 @@ const HOME: &str = "target/mutants";
 pub(super) fn mutants(arguments: &MutantsArguments) -> anyhow::Result<Exit> {
     let root = Path::new(".").canonicalize().context("the tree")?;
     if !root.join("protocol/Cargo.toml").exists() {
-        eprintln!("viewstorm: {} is not the tree of viewstorm: run this at its top", root.display());
+        eprintln!(
+            "viewstorm: {} is not the tree of viewstorm: run this at its top",
+            root.display()
+        );
         return Ok(Exit::Plan);
     }
     let patches = match patches(&root, &arguments.names) {
@@ -64,7 +67,10 @@ fn simulated(
     tree: &Tree,
     patches: &[Patch],
 ) -> anyhow::Result<Exit> {
-    let plan = arguments.plan.clone().unwrap_or_else(|| PathBuf::from("experiments/vr/storm.toml"));
+    let plan = arguments
+        .plan
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("experiments/vr/storm.toml"));
     let campaigns = Campaigns {
         plan: plan.clone(),
         campaigns: arguments.campaigns,
@@ -89,7 +95,10 @@ fn simulated(
     let clean = campaigns.run(&binary, Judged::Clean, watch)?;
     bar.finish_and_clear();
     let false_positives = clean.found();
-    let missed = detections.iter().filter(|detection| detection.found() == 0).count();
+    let missed = detections
+        .iter()
+        .filter(|detection| detection.found() == 0)
+        .count();
     detections.push(clean);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&detections)?);
@@ -102,7 +111,11 @@ fn simulated(
             arguments.seeds,
         );
     }
-    Ok(if false_positives > 0 || missed > 0 { Exit::Invalid } else { Exit::Expected })
+    Ok(if false_positives > 0 || missed > 0 {
+        Exit::Invalid
+    } else {
+        Exit::Expected
+    })
 }
 
 /// On real processes: few seeds, each a whole run.
@@ -112,8 +125,10 @@ fn processes(
     tree: &Tree,
     patches: &[Patch],
 ) -> anyhow::Result<Exit> {
-    let plan =
-        arguments.plan.clone().unwrap_or_else(|| PathBuf::from("experiments/vr/partitions.toml"));
+    let plan = arguments
+        .plan
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("experiments/vr/partitions.toml"));
     let plan = root.join(plan);
     let mut worst = Exit::Expected;
     for patch in patches {
@@ -126,9 +141,15 @@ fn processes(
             found += u64::from(is_found);
             let first = results.first_violation();
             let what = first.map_or_else(String::new, |(_, violation)| violation.summary.clone());
-            println!("{} seed {seed}: {} {what}", patch.name, results.outcome.validity);
+            println!(
+                "{} seed {seed}: {} {what}",
+                patch.name, results.outcome.validity
+            );
         }
-        println!("{}: found by {found} of {} seeds", patch.name, arguments.seeds);
+        println!(
+            "{}: found by {found} of {} seeds",
+            patch.name, arguments.seeds
+        );
         if found * 10 < arguments.seeds * 8 {
             worst = Exit::Invalid;
         }
@@ -137,23 +158,31 @@ fn processes(
     Ok(worst)
 }
 
-fn run_process_seed(
-    binary: &Path,
-    plan: &Path,
-    home: &Path,
-    seed: u64,
-) -> anyhow::Result<Results> {
+fn run_process_seed(binary: &Path, plan: &Path, home: &Path, seed: u64) -> anyhow::Result<Results> {
     let mut command = Command::new(binary);
-    command.arg("run").arg(plan).args(["--seed", &seed.to_string()]);
-    command.args(["--replace", "--json", "--out"]).arg(home.with_file_name("runs"));
-    let output = command.stdin(Stdio::null()).output().context("running the mutant")?;
+    command
+        .arg("run")
+        .arg(plan)
+        .args(["--seed", &seed.to_string()]);
+    command
+        .args(["--replace", "--json", "--out"])
+        .arg(home.with_file_name("runs"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("running the mutant")?;
     serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("seed {seed}: {}", String::from_utf8_lossy(&output.stderr).trim())
+        format!(
+            "seed {seed}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
     })
 }
 
 fn progress(length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("[{bar:24}] {pos}/{len} {msg}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+    let style = style
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
     ProgressBar::new(length).with_style(style)
 }

@@ -24,27 +24,44 @@ impl ProgressLine {
     /// A line for a run whose load takes `duration`.
     pub(super) fn new(title: &str, duration: Duration, quiet: bool) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(millis) };
+        let bar = if quiet {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(millis)
+        };
         let style = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
         bar.set_style(style);
         bar.set_prefix(title.to_owned());
-        Self { bar, duration, drawn_at: None, started: None }
+        Self {
+            bar,
+            duration,
+            drawn_at: None,
+            started: None,
+        }
     }
 }
 
 impl Progress for ProgressLine {
     fn update(&mut self, now: Timestamp, stage: &'static str, counts: Counts, ledger: &Ledger) {
-        if self.drawn_at.is_some_and(|drawn| now.saturating_since(drawn) < EVERY) {
+        if self
+            .drawn_at
+            .is_some_and(|drawn| now.saturating_since(drawn) < EVERY)
+        {
             return;
         }
         self.drawn_at = Some(now);
         let started = *self.started.get_or_insert(now);
         let elapsed = now.saturating_since(started);
-        self.bar.set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        self.bar
+            .set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         let active: Vec<_> = ledger.active().collect();
-        let faults = if active.is_empty() { "no fault".to_owned() } else { active.join(", ") };
+        let faults = if active.is_empty() {
+            "no fault".to_owned()
+        } else {
+            active.join(", ")
+        };
         self.bar.set_message(format!(
             "{:.1}/{:.0} s {stage}: {} ok, {} fail, {} info; {faults}",
             elapsed.as_secs_f64(),

@@ -22,7 +22,10 @@ pub(super) fn replay(arguments: &ReplayArguments) -> anyhow::Result<Exit> {
     };
     let again = run_seed(&recorded.plan, recorded.seed, &recorded.facts)?;
     let same_hash = again.trace_hash == recorded.trace_hash;
-    println!("trace hash: {} then, {} now", recorded.trace_hash, again.trace_hash);
+    println!(
+        "trace hash: {} then, {} now",
+        recorded.trace_hash, again.trace_hash
+    );
     if same_hash && again.results.outcome == recorded.run.results.outcome {
         println!("the same run: {}", again.results.outcome.validity);
         return Ok(Exit::of(&again.results));
@@ -48,7 +51,10 @@ fn read(directory: &Path) -> Result<Recorded, String> {
     let run = Run::open(directory).map_err(|error| error.to_string())?;
     let plan = Plan::load(directory.join(PLAN_FILE)).map_err(|errors| errors.to_string())?;
     let facts = RunFacts::read(directory).map_err(|error| error.to_string())?;
-    let trace_hash = facts.ending.as_ref().and_then(|ending| ending.trace_hash.clone());
+    let trace_hash = facts
+        .ending
+        .as_ref()
+        .and_then(|ending| ending.trace_hash.clone());
     let trace_hash = trace_hash.ok_or_else(|| {
         format!(
             "{}: its seed does not fix this run: only simulated runs replay",
@@ -56,5 +62,11 @@ fn read(directory: &Path) -> Result<Recorded, String> {
         )
     })?;
     let seed = run.results.run.seed;
-    Ok(Recorded { plan, facts, run, seed, trace_hash })
+    Ok(Recorded {
+        plan,
+        facts,
+        run,
+        seed,
+        trace_hash,
+    })
 }

@@ -13,7 +13,9 @@ const LOG_FILTER: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
 pub(super) fn replica(arguments: &ReplicaArguments) -> anyhow::Result<Exit> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     // Written at once and unbuffered: the lines before a kill are those that matter.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     log.with_ansi(false).init();
     let config = match ReplicaConfig::read(&arguments.config) {
         Ok(config) => config,

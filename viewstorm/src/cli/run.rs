@@ -72,8 +72,12 @@ fn run_seed(
     seed: Seed,
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
-    let path =
-        RunFolder::default_path(&arguments.out, &plan.name, &plan.world.kind.to_string(), seed);
+    let path = RunFolder::default_path(
+        &arguments.out,
+        &plan.name,
+        &plan.world.kind.to_string(),
+        seed,
+    );
     let folder = RunFolder::create(path, arguments.replace)?;
     let title = format!("{} seed {seed}", plan.name);
     if !arguments.quiet {
@@ -82,8 +86,13 @@ fn run_seed(
     let quiet = arguments.quiet || arguments.json;
     let mut progress = ProgressLine::new(&title, plan.run.duration, quiet);
     let reproduce = vec![reproduce(arguments, seed)];
-    let results = run_once(plan, seed, &folder, reproduce, signals, &mut progress)
-        .with_context(|| format!("{title}: what there is of the run is in {}", folder.path().display()))?;
+    let results =
+        run_once(plan, seed, &folder, reproduce, signals, &mut progress).with_context(|| {
+            format!(
+                "{title}: what there is of the run is in {}",
+                folder.path().display()
+            )
+        })?;
     drop(progress);
     print(arguments, &results, &folder.file(PAGE))?;
     Ok(Exit::of(&results))

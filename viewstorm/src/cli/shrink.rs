@@ -29,10 +29,16 @@ pub(super) fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Plan);
         }
     };
-    let options = ShrinkOptions { seeds: arguments.seeds, ..ShrinkOptions::default() };
+    let options = ShrinkOptions {
+        seeds: arguments.seeds,
+        ..ShrinkOptions::default()
+    };
     let bar = ProgressBar::new_spinner();
     let mut watch = |step: crate::shrink::Step| {
-        bar.set_message(format!("{} faults left after {} runs", step.faults, step.runs));
+        bar.set_message(format!(
+            "{} faults left after {} runs",
+            step.faults, step.runs
+        ));
         bar.tick();
     };
     let property = arguments.property.as_deref();
@@ -62,7 +68,9 @@ pub(super) fn reproduce(arguments: &ReproduceArguments) -> anyhow::Result<Exit> 
         }
     };
     let checks = run.results.verdict.checks.iter();
-    let broken: Vec<_> = checks.filter(|check| check.validity == Validity::Invalid).collect();
+    let broken: Vec<_> = checks
+        .filter(|check| check.validity == Validity::Invalid)
+        .collect();
     if broken.is_empty() {
         eprintln!(
             "viewstorm: {}: every check holds or is unknown: there is nothing to reproduce",
@@ -83,7 +91,10 @@ pub(super) fn reproduce(arguments: &ReproduceArguments) -> anyhow::Result<Exit> 
         let Some(check) = same else { continue };
         bar.finish_and_clear();
         plan.run.seed = Some(Seed(seed));
-        let story = format!("{} is broken in the simulator with seed {seed}", check.check);
+        let story = format!(
+            "{} is broken in the simulator with seed {seed}",
+            check.check
+        );
         let path = write(&arguments.directory, REPRODUCED_FILE, &story, &plan)?;
         println!("reproduced: {story}");
         println!("viewstorm run {path}");
@@ -107,5 +118,8 @@ fn write(directory: &Path, name: &str, story: &str, plan: &Plan) -> anyhow::Resu
     let comments: String = story.lines().map(|line| format!("# {line}\n")).collect();
     let text = format!("{comments}\n{}", plan.to_toml());
     let path = RunFolder::existing(directory).write(name, text.as_bytes());
-    Ok(path.with_context(|| format!("writing {name}"))?.display().to_string())
+    Ok(path
+        .with_context(|| format!("writing {name}"))?
+        .display()
+        .to_string())
 }

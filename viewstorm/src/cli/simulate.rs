@@ -51,11 +51,19 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     } else {
         print(arguments, &plan, &summary);
     }
-    Ok(exit(&summary, plan.expect.seeds, signals.interrupted().is_some()))
+    Ok(exit(
+        &summary,
+        plan.expect.seeds,
+        signals.interrupted().is_some(),
+    ))
 }
 
 fn load(arguments: &SimulateArguments) -> Result<Plan, PlanErrors> {
-    let mut overrides = vec![Override::flag("--world simulated", "world.kind", "simulated")];
+    let mut overrides = vec![Override::flag(
+        "--world simulated",
+        "world.kind",
+        "simulated",
+    )];
     for set in &arguments.set {
         overrides.push(Override::set(set)?);
     }
@@ -66,16 +74,22 @@ fn progress_bar(arguments: &SimulateArguments, more: u64) -> ProgressBar {
     if arguments.quiet || arguments.json {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template(
-        "[{bar:32}] {pos}/{len} seeds, {per_sec}, {eta} to go; {msg}",
-    );
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+    let style =
+        ProgressStyle::with_template("[{bar:32}] {pos}/{len} seeds, {per_sec}, {eta} to go; {msg}");
+    let style = style
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
     ProgressBar::new(more.saturating_add(1)).with_style(style)
 }
 
 fn print(arguments: &SimulateArguments, plan: &Plan, summary: &Summary) {
     for failure in summary.failures.iter().take(SHOWN_MAX) {
-        println!("seed {}: {}, {}", failure.seed, failure.validity, failure.checks.join(", "));
+        println!(
+            "seed {}: {}, {}",
+            failure.seed,
+            failure.validity,
+            failure.checks.join(", ")
+        );
         for reason in failure.reasons.iter().take(3) {
             println!("  {reason}");
         }
@@ -102,8 +116,10 @@ fn print(arguments: &SimulateArguments, plan: &Plan, summary: &Summary) {
 
 /// The command that runs a seed again, into a folder with a report.
 fn replay(arguments: &SimulateArguments, seed: Seed) -> String {
-    let mut command =
-        format!("viewstorm run {} --world simulated --seed {seed}", arguments.plan.display());
+    let mut command = format!(
+        "viewstorm run {} --world simulated --seed {seed}",
+        arguments.plan.display()
+    );
     for set in &arguments.set {
         command.push_str(&format!(" --set '{set}'"));
     }
@@ -111,7 +127,15 @@ fn replay(arguments: &SimulateArguments, seed: Seed) -> String {
 }
 
 fn exit(summary: &Summary, quantifier: SeedQuantifier, interrupted: bool) -> Exit {
-    let exits: Vec<Exit> = summary.exits.iter().map(|code| Exit::from_code(*code)).collect();
+    let exits: Vec<Exit> = summary
+        .exits
+        .iter()
+        .map(|code| Exit::from_code(*code))
+        .collect();
     let exit = Exit::overall(&exits, quantifier);
-    if interrupted { exit.max(Exit::Unknown) } else { exit }
+    if interrupted {
+        exit.max(Exit::Unknown)
+    } else {
+        exit
+    }
 }

@@ -23,7 +23,13 @@ pub(super) fn ledger(history: &History) -> Vec<FaultRecord> {
 }
 
 fn take(record: &mut FaultRecord, event: &FaultEvent) {
-    let text = |field: &str| event.value.get(field).and_then(Value::as_str).map(str::to_owned);
+    let text = |field: &str| {
+        event
+            .value
+            .get(field)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let list = |field: &str| event.value.get(field).and_then(Value::as_array).cloned();
     let at = Some(event.time);
     match event.stage {
@@ -38,7 +44,11 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
         Stage::Inject => {
             record.injected_at_ns = at;
             let targets = list("targets").unwrap_or_default();
-            record.targets = targets.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            record.targets = targets
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
             record.links = list("links").map_or(0, |links| links.len() as u64);
         }
         Stage::Confirm => {
@@ -50,7 +60,9 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
             record.healed_confirmed_at_ns = at;
             if let Some(evidence) = text("evidence") {
                 let before = record.evidence.take();
-                let before = before.map(|before| format!("{before}; ")).unwrap_or_default();
+                let before = before
+                    .map(|before| format!("{before}; "))
+                    .unwrap_or_default();
                 record.evidence = Some(format!("{before}{evidence}"));
             }
         }
@@ -66,7 +78,8 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
 
 /// The sums over a ledger.
 pub(super) fn totals(ledger: &[FaultRecord]) -> FaultTotals {
-    let count = |is: fn(&FaultRecord) -> bool| ledger.iter().filter(|fault| is(fault)).count() as u64;
+    let count =
+        |is: fn(&FaultRecord) -> bool| ledger.iter().filter(|fault| is(fault)).count() as u64;
     FaultTotals {
         planned: ledger.len() as u64,
         applied: count(|fault| fault.injected_at_ns.is_some()),
@@ -85,9 +98,18 @@ pub(super) fn windows(ledger: &[FaultRecord], load_end: Timestamp) -> Vec<Phase>
     let window = |fault: &FaultRecord| {
         let from = fault.injected_at_ns?;
         let hit = if fault.targets.is_empty() { "" } else { " of " };
-        let name = format!("during {} {}{hit}{}", fault.id, fault.name, fault.targets.join(", "));
+        let name = format!(
+            "during {} {}{hit}{}",
+            fault.id,
+            fault.name,
+            fault.targets.join(", ")
+        );
         let to = fault.healed_at_ns.unwrap_or(load_end);
-        Some(Phase { name, from, to: to.max(from) })
+        Some(Phase {
+            name,
+            from,
+            to: to.max(from),
+        })
     };
     ledger.iter().filter_map(window).collect()
 }
@@ -114,25 +136,47 @@ mod tests {
 
     fn event(fault: u64, time: u64, stage: Stage, value: Value) -> FaultEvent {
         let (index, f, time) = (None, "partition".to_owned(), Timestamp(time));
-        FaultEvent { index, time, fault, f, stage, value, extra: serde_json::Map::new() }
+        FaultEvent {
+            index,
+            time,
+            fault,
+            f,
+            stage,
+            value,
+            extra: serde_json::Map::new(),
+        }
     }
 
     fn history(faults: Vec<FaultEvent>) -> History {
-        History { faults, ..History::default() }
+        History {
+            faults,
+            ..History::default()
+        }
     }
 
     #[test]
     fn a_fault_that_goes_its_way_leaves_no_reservation() {
         let ledger = ledger(&history(vec![
             event(3, 0, Plan, json!({ "description": "halves", "at": 5 })),
-            event(3, 6, Inject, json!({ "targets": ["r1"], "links": [["r0", "r1"]] })),
+            event(
+                3,
+                6,
+                Inject,
+                json!({ "targets": ["r1"], "links": [["r0", "r1"]] }),
+            ),
             event(3, 7, Confirm, json!({ "evidence": "silence" })),
             event(3, 20, Heal, Value::Null),
             event(3, 21, Healed, json!({ "evidence": "probes arrive" })),
         ]));
         assert_eq!(ledger.len(), 1);
-        assert_eq!(ledger[0].evidence.as_deref(), Some("silence; probes arrive"));
-        assert_eq!((ledger[0].links, ledger[0].planned_at_ns), (1, Some(Timestamp(5))));
+        assert_eq!(
+            ledger[0].evidence.as_deref(),
+            Some("silence; probes arrive")
+        );
+        assert_eq!(
+            (ledger[0].links, ledger[0].planned_at_ns),
+            (1, Some(Timestamp(5)))
+        );
         assert_eq!(reservation(&ledger[0]), None);
         assert_eq!(last_heal(&ledger), Some(Timestamp(20)));
         let window = &windows(&ledger, Timestamp(99))[0];
@@ -144,8 +188,17 @@ mod tests {
         let inject = || event(0, 1, Inject, Value::Null);
         let cases = [
             vec![inject()],
-            vec![inject(), event(0, 2, Confirm, Value::Null), event(0, 3, Heal, Value::Null)],
-            vec![event(0, 1, Failed, json!({ "failure": "not applied: no primary" }))],
+            vec![
+                inject(),
+                event(0, 2, Confirm, Value::Null),
+                event(0, 3, Heal, Value::Null),
+            ],
+            vec![event(
+                0,
+                1,
+                Failed,
+                json!({ "failure": "not applied: no primary" }),
+            )],
         ];
         for events in cases {
             assert!(reservation(&ledger(&history(events))[0]).is_some());

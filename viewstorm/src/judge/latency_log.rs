@@ -23,7 +23,10 @@ pub fn latency_log(history: &History) -> Vec<u8> {
 
 fn log_of(operations: &[Operation<'_>]) -> Vec<u8> {
     let mut intervals: BTreeMap<(u64, &str), Histogram<u64>> = BTreeMap::new();
-    for operation in operations.iter().filter(|operation| operation.kind == Kind::Ok) {
+    for operation in operations
+        .iter()
+        .filter(|operation| operation.kind == Kind::Ok)
+    {
         let interval = operation.due.as_nanos() / Timestamp::from(INTERVAL).as_nanos();
         let latency = operation.end.saturating_since(operation.due).as_nanos();
         intervals
@@ -83,6 +86,9 @@ mod tests {
             })
             .collect();
         let tag = |name: &str| Some(name.to_owned());
-        assert_eq!(tags, [(0, tag("read")), (0, tag("write")), (1, tag("read"))]);
+        assert_eq!(
+            tags,
+            [(0, tag("read")), (0, tag("write")), (1, tag("read"))]
+        );
     }
 }

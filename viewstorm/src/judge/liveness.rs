@@ -17,7 +17,10 @@ pub(super) fn no_progress(
 ) -> Option<Violation> {
     let healed = ending.stages.healed;
     let after_heal = operations.iter().filter(|operation| operation.end > healed);
-    let first_ok = after_heal.filter(|one| one.kind == Kind::Ok).map(|one| one.end).min();
+    let first_ok = after_heal
+        .filter(|one| one.kind == Kind::Ok)
+        .map(|one| one.end)
+        .min();
     let in_time = first_ok.is_some_and(|first| first <= healed + bound);
     let waits_after_heal = operations.iter().any(|one| one.end > healed);
     let final_reads = || operations.iter().filter(|operation| operation.is_final);
@@ -27,7 +30,10 @@ pub(super) fn no_progress(
     } else if !in_time {
         format!("no operation ended ok within {bound:?} of the heal at {healed}")
     } else if answered == 0 && final_reads().count() > 0 {
-        format!("no read of the final state was answered by {}", ending.stages.end)
+        format!(
+            "no read of the final state was answered by {}",
+            ending.stages.end
+        )
     } else {
         return None;
     };
@@ -54,7 +60,13 @@ mod tests {
     fn ending() -> Ending {
         let at = Timestamp;
         Ending {
-            stages: Stages { load: at(0), heal: at(90), healed: at(100), drain: at(300), end: at(400) },
+            stages: Stages {
+                load: at(0),
+                heal: at(90),
+                healed: at(100),
+                drain: at(300),
+                end: at(400),
+            },
             not_started: 0,
             interrupted: None,
             unexpected_exits: Vec::new(),
@@ -69,24 +81,41 @@ mod tests {
     }
 
     fn operation(due: u64, end: u64, kind: Kind, is_final: bool) -> Operation<'static> {
-        Operation { f: "read", due: Timestamp(due), kind, end: Timestamp(end), is_final }
+        Operation {
+            f: "read",
+            due: Timestamp(due),
+            kind,
+            end: Timestamp(end),
+            is_final,
+        }
     }
 
     #[test]
     fn one_that_answers_again_in_time_lives() {
-        let operations =
-            [operation(50, 150, Kind::Ok, false), operation(310, 320, Kind::Ok, true)];
+        let operations = [
+            operation(50, 150, Kind::Ok, false),
+            operation(310, 320, Kind::Ok, true),
+        ];
         assert_eq!(no_progress(&operations, &ending(), BOUND), None);
     }
 
     #[test]
     fn one_that_never_answers_again_is_shown_with_its_states() {
-        let operations = [operation(50, 60, Kind::Ok, false), operation(150, 350, Kind::Info, false)];
+        let operations = [
+            operation(50, 60, Kind::Ok, false),
+            operation(150, 350, Kind::Info, false),
+        ];
         let violation = no_progress(&operations, &ending(), BOUND).unwrap();
-        assert!(violation.explanation.contains("ViewChange in view 7"), "{violation:?}");
+        assert!(
+            violation.explanation.contains("ViewChange in view 7"),
+            "{violation:?}"
+        );
         let late = [operation(150, 250, Kind::Ok, false)];
         assert!(no_progress(&late, &ending(), BOUND).is_some());
-        let unread = [operation(50, 150, Kind::Ok, false), operation(310, 400, Kind::Info, true)];
+        let unread = [
+            operation(50, 150, Kind::Ok, false),
+            operation(310, 400, Kind::Info, true),
+        ];
         assert!(no_progress(&unread, &ending(), BOUND).is_some());
     }
 }

@@ -51,7 +51,8 @@ impl Measure {
             Kind::Ok => {
                 self.counts.ok += 1;
                 let latency = operation.end.saturating_since(operation.due).as_nanos();
-                self.histogram.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+                self.histogram
+                    .saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
             }
             Kind::Fail => self.counts.fail += 1,
             Kind::Info | Kind::Invoke => self.counts.info += 1,
@@ -79,7 +80,11 @@ impl Measure {
 
     /// Acknowledged operations a second.
     pub(super) fn throughput(&self, over: Duration) -> f64 {
-        if over.is_zero() { 0.0 } else { self.counts.ok as f64 / over.as_secs_f64() }
+        if over.is_zero() {
+            0.0
+        } else {
+            self.counts.ok as f64 / over.as_secs_f64()
+        }
     }
 }
 

@@ -41,7 +41,9 @@ pub(super) fn outcome(
 }
 
 fn is_so(checks: &[CheckResult], property: &str, validity: Validity) -> bool {
-    checks.iter().any(|check| check.check == property && check.validity == validity)
+    checks
+        .iter()
+        .any(|check| check.check == property && check.validity == validity)
 }
 
 #[cfg(test)]
@@ -63,9 +65,16 @@ mod tests {
     fn exit(found: Validity, reserved: bool, expected: Validity, property: Option<&str>) -> u8 {
         let verdict = Verdict {
             validity: found,
-            checks: vec![check("linearizability", found), check("durability", Validity::Valid)],
+            checks: vec![
+                check("linearizability", found),
+                check("durability", Validity::Valid),
+            ],
         };
-        let reservations = if reserved { vec!["interrupted".to_owned()] } else { Vec::new() };
+        let reservations = if reserved {
+            vec!["interrupted".to_owned()]
+        } else {
+            Vec::new()
+        };
         let expect = Expect {
             verdict: expected,
             property: property.map(str::to_owned),
@@ -91,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_bound_counts_only_where_it_is_judged() {
-        let verdict = Verdict { validity: Validity::Valid, checks: Vec::new() };
+        let verdict = Verdict {
+            validity: Validity::Valid,
+            checks: Vec::new(),
+        };
         let expect = Expect::default();
         for (judged, validity) in [(false, Validity::Valid), (true, Validity::Invalid)] {
             let bound = Bound {

@@ -58,9 +58,15 @@ fn longest_outage(
     changes.sort_unstable();
     let (mut waiting, mut since, mut longest) = (0_u64, start, None::<Outage>);
     let mut close = |from: Timestamp, to: Timestamp| {
-        let outage = Outage { from_ns: from, to_ns: to.min(end) };
+        let outage = Outage {
+            from_ns: from,
+            to_ns: to.min(end),
+        };
         let length = |outage: &Outage| outage.to_ns.saturating_since(outage.from_ns);
-        if longest.as_ref().is_none_or(|longest| length(&outage) > length(longest)) {
+        if longest
+            .as_ref()
+            .is_none_or(|longest| length(&outage) > length(longest))
+        {
             longest = Some(outage);
         }
     };
@@ -92,7 +98,13 @@ mod tests {
 
     fn operation(due: u64, end: u64, kind: Kind) -> Operation<'static> {
         let (due, end) = (Timestamp(due), Timestamp(end));
-        Operation { f: "read", due, kind, end, is_final: false }
+        Operation {
+            f: "read",
+            due,
+            kind,
+            end,
+            is_final: false,
+        }
     }
 
     #[test]
@@ -105,14 +117,29 @@ mod tests {
             operation(600, 710, Kind::Ok),
         ];
         let outage = longest_outage(&operations, (Timestamp(0), Timestamp(1000)));
-        assert_eq!(outage, Some(Outage { from_ns: Timestamp(560), to_ns: Timestamp(710) }));
+        assert_eq!(
+            outage,
+            Some(Outage {
+                from_ns: Timestamp(560),
+                to_ns: Timestamp(710)
+            })
+        );
     }
 
     #[test]
     fn an_outage_may_last_to_the_end() {
-        let operations = [operation(0, 10, Kind::Ok), operation(20, u64::MAX, Kind::Info)];
+        let operations = [
+            operation(0, 10, Kind::Ok),
+            operation(20, u64::MAX, Kind::Info),
+        ];
         let outage = longest_outage(&operations, (Timestamp(0), Timestamp(1000)));
-        assert_eq!(outage, Some(Outage { from_ns: Timestamp(20), to_ns: Timestamp(1000) }));
+        assert_eq!(
+            outage,
+            Some(Outage {
+                from_ns: Timestamp(20),
+                to_ns: Timestamp(1000)
+            })
+        );
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use viewstorm_checker::{CheckError, CheckOptions, CheckResult, Validity, Verdict, Violation, check};
+use viewstorm_checker::{
+    CheckError, CheckOptions, CheckResult, Validity, Verdict, Violation, check,
+};
 use viewstorm_history::{History, ReadError, Timestamp};
 use viewstorm_report::{
     Bound, FaultRecord, HISTORY_FILE, HarnessLag, Identity, Recovery, Results, SCHEMA_VERSION,
@@ -90,9 +92,17 @@ pub fn judge_run(
     traces: Traces,
 ) -> Result<Judgement, CheckError> {
     traces.fill_orders(&mut history);
-    let options = CheckOptions { checks: plan.check.checks.clone(), ..CheckOptions::default() };
+    let options = CheckOptions {
+        checks: plan.check.checks.clone(),
+        ..CheckOptions::default()
+    };
     let verdict = check(&history, &options)?;
-    let run = Run { plan, facts, history: &history, traces };
+    let run = Run {
+        plan,
+        facts,
+        history: &history,
+        traces,
+    };
     let results = run.results(verdict);
     Ok(Judgement { results, history })
 }
@@ -122,9 +132,17 @@ impl Run<'_> {
             add_theorems(&mut verdict, ending);
             if self.plan.liveness_is_judged() && ending.interrupted.is_none() {
                 let violation = no_progress(&operations, ending, self.plan.run.quiesce);
-                let judged = operations.iter().filter(|one| one.due >= stages.healed).count();
+                let judged = operations
+                    .iter()
+                    .filter(|one| one.due >= stages.healed)
+                    .count();
                 let violations = violation.into_iter().collect();
-                add_check(&mut verdict, "liveness", ("after-heal", judged as u64), violations);
+                add_check(
+                    &mut verdict,
+                    "liveness",
+                    ("after-heal", judged as u64),
+                    violations,
+                );
             }
         }
         let reservations = self.reservations(&faults);
@@ -160,27 +178,52 @@ impl Run<'_> {
         let first = self.history.operations.first().map(|event| event.time);
         let last = self.history.operations.last().map(|event| event.time);
         let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
-        Stages { load: first, heal: last, healed: last, drain: last, end: last }
+        Stages {
+            load: first,
+            heal: last,
+            healed: last,
+            drain: last,
+            end: last,
+        }
     }
 
     /// The operations that figures are about: due under load, after the warm-up.
-    fn measured<'a>(&self, operations: &'a [Operation<'a>], stages: Stages) -> Vec<&'a Operation<'a>> {
+    fn measured<'a>(
+        &self,
+        operations: &'a [Operation<'a>],
+        stages: Stages,
+    ) -> Vec<&'a Operation<'a>> {
         let warm = stages.load + self.plan.run.warmup;
         let is_measured = |operation: &&Operation<'_>| !operation.is_final && operation.due >= warm;
         operations.iter().filter(is_measured).collect()
     }
 
     fn counts(&self, operations: &[Operation<'_>]) -> viewstorm_report::Counts {
-        let not_started = self.facts.ending.as_ref().map_or(0, |ending| ending.not_started);
-        viewstorm_report::Counts { not_started, ..Measure::of(operations.iter()).counts() }
+        let not_started = self
+            .facts
+            .ending
+            .as_ref()
+            .map_or(0, |ending| ending.not_started);
+        viewstorm_report::Counts {
+            not_started,
+            ..Measure::of(operations.iter()).counts()
+        }
     }
 
     /// Warm-up, before the faults, during each, after the heal.
     fn phases(&self, stages: Stages, faults: &[FaultRecord]) -> Vec<Phase> {
-        let phase = |name: &str, from, to| Phase { name: name.to_owned(), from, to };
+        let phase = |name: &str, from, to| Phase {
+            name: name.to_owned(),
+            from,
+            to,
+        };
         let warm = stages.load + self.plan.run.warmup;
         let windows = faults::windows(faults, stages.drain);
-        let first = windows.iter().map(|window| window.from).min().unwrap_or(stages.drain);
+        let first = windows
+            .iter()
+            .map(|window| window.from)
+            .min()
+            .unwrap_or(stages.drain);
         let last = windows.iter().map(|window| window.to).max();
         let mut phases = Vec::new();
         if warm > stages.load {
@@ -198,7 +241,11 @@ impl Run<'_> {
         let (plan, history) = (self.plan, self.history);
         let end = history.end.as_ref().map(|end| end.time);
         let last = history.operations.last().map(|event| event.time);
-        let seed = history.header.as_ref().map(|header| header.seed).or(plan.run.seed);
+        let seed = history
+            .header
+            .as_ref()
+            .map(|header| header.seed)
+            .or(plan.run.seed);
         Identity {
             experiment: plan.name.clone(),
             description: Some(plan.description.clone()).filter(|text| !text.is_empty()),
@@ -226,7 +273,11 @@ impl Run<'_> {
         }
         reservations.extend(faults.iter().filter_map(faults::reservation));
         let ending = self.facts.ending.as_ref();
-        reservations.extend(ending.into_iter().flat_map(|ending| ending.anomalies.iter().cloned()));
+        reservations.extend(
+            ending
+                .into_iter()
+                .flat_map(|ending| ending.anomalies.iter().cloned()),
+        );
         reservations
     }
 
@@ -235,24 +286,45 @@ impl Run<'_> {
         let limits = self.plan.check.bounds;
         let mut bounds = Vec::new();
         let mut bound = |name: &str, limit: String, measured: Option<String>, met: bool| {
-            bounds.push(Bound { name: name.to_owned(), limit, measured, met, judged });
+            bounds.push(Bound {
+                name: name.to_owned(),
+                limit,
+                measured,
+                met,
+                judged,
+            });
         };
         if let Some(limit) = limits.availability {
             let counts = measure.counts();
             let share = (counts.invoked > 0).then(|| counts.ok as f64 / counts.invoked as f64);
             let met = share.is_some_and(|share| share >= limit);
-            bound("availability", limit.to_string(), share.map(|share| format!("{share:.4}")), met);
+            bound(
+                "availability",
+                limit.to_string(),
+                share.map(|share| format!("{share:.4}")),
+                met,
+            );
         }
         if let Some(limit) = limits.recovery {
             let measured = recovery.after_final_heal_ns.map(Duration::from_nanos);
             let met = measured.is_some_and(|measured| measured <= limit);
-            bound("recovery", duration_text(limit), measured.map(|time| format!("{time:.1?}")), met);
+            bound(
+                "recovery",
+                duration_text(limit),
+                measured.map(|time| format!("{time:.1?}")),
+                met,
+            );
         }
         if let Some(limit) = limits.latency_p99 {
             let latency = measure.latency();
             let measured = Duration::from_secs_f64(latency.p99_us / 1e6);
             let text = (latency.count > 0).then(|| format!("{measured:.1?}"));
-            bound("latency p99", duration_text(limit), text, latency.count > 0 && measured <= limit);
+            bound(
+                "latency p99",
+                duration_text(limit),
+                text,
+                latency.count > 0 && measured <= limit,
+            );
         }
         bounds
     }
@@ -288,7 +360,12 @@ fn add_theorems(verdict: &mut Verdict, ending: &Ending) {
         window: (broken.time, broken.time),
     };
     let violations = ending.broken.iter().map(violation).collect();
-    add_check(verdict, "invariants", ("after-every-event", ending.events), violations);
+    add_check(
+        verdict,
+        "invariants",
+        ("after-every-event", ending.events),
+        violations,
+    );
 }
 
 fn add_check(
@@ -297,7 +374,11 @@ fn add_check(
     (algorithm, judged): (&str, u64),
     violations: Vec<Violation>,
 ) {
-    let validity = if violations.is_empty() { Validity::Valid } else { Validity::Invalid };
+    let validity = if violations.is_empty() {
+        Validity::Valid
+    } else {
+        Validity::Invalid
+    };
     verdict.validity = verdict.validity.max(validity);
     verdict.checks.push(CheckResult {
         check: name.to_owned(),

@@ -53,11 +53,24 @@ impl Traces {
         if !folder.is_dir() {
             return Ok(traces);
         }
-        let wanted: BTreeSet<_> = unknown(history).into_iter().map(|(_, request)| request).collect();
-        let io = |source| TraceError::Io { path: folder.clone(), source };
+        let wanted: BTreeSet<_> = unknown(history)
+            .into_iter()
+            .map(|(_, request)| request)
+            .collect();
+        let io = |source| TraceError::Io {
+            path: folder.clone(),
+            source,
+        };
         let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut paths: Vec<_> = entries.map_err(io)?.iter().map(fs::DirEntry::path).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        let mut paths: Vec<_> = entries
+            .map_err(io)?
+            .iter()
+            .map(fs::DirEntry::path)
+            .collect();
+        paths.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        });
         paths.sort();
         for path in paths {
             traces.read_file(&path, &wanted)?;
@@ -71,7 +84,10 @@ impl Traces {
         path: &Path,
         wanted: &BTreeSet<(ProcessId, u64)>,
     ) -> Result<(), TraceError> {
-        let io = |source| TraceError::Io { path: path.to_owned(), source };
+        let io = |source| TraceError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let mut file = BufReader::with_capacity(1 << 18, File::open(path).map_err(io)?);
         let mut text = String::new();
         for line in 1.. {
@@ -84,11 +100,18 @@ impl Traces {
             if !is_execution && !text.contains("\"status-changed\"") {
                 continue;
             }
-            let record: TraceRecord = serde_json::from_str(&text).map_err(|source| {
-                TraceError::Malformed { path: path.to_owned(), line, source }
-            })?;
-            if let (TraceEvent::Noted { note }, Some(replica)) = (&record.event, record.node.as_replica()) {
-                self.note(Timestamp(record.time), replica, note, |request| wanted.contains(request));
+            let record: TraceRecord =
+                serde_json::from_str(&text).map_err(|source| TraceError::Malformed {
+                    path: path.to_owned(),
+                    line,
+                    source,
+                })?;
+            if let (TraceEvent::Noted { note }, Some(replica)) =
+                (&record.event, record.node.as_replica())
+            {
+                self.note(Timestamp(record.time), replica, note, |request| {
+                    wanted.contains(request)
+                });
             }
         }
         Ok(())
@@ -103,13 +126,22 @@ impl Traces {
         is_wanted: impl Fn(&(ProcessId, u64)) -> bool,
     ) {
         match *note {
-            ProtocolEvent::Executed { client, request, order, .. } => {
+            ProtocolEvent::Executed {
+                client,
+                request,
+                order,
+                ..
+            } => {
                 let request = (ProcessId(client.session), request);
                 if is_wanted(&request) {
                     self.orders.insert(request, order);
                 }
             }
-            ProtocolEvent::StatusChanged { status: Status::Normal, view, primary: true } => {
+            ProtocolEvent::StatusChanged {
+                status: Status::Normal,
+                view,
+                primary: true,
+            } => {
                 let replica = u32::from(replica.0);
                 self.views.push(ViewChange {
                     at_ns: time,

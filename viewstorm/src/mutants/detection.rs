@@ -96,14 +96,21 @@ impl Campaigns {
             let summary = self.campaign(binary, first)?;
             detection.seeds += summary.seeds;
             let is_found = |failure: &Failure| failure.validity == Validity::Invalid;
-            let found = summary.failures.into_iter().find(is_found).map(|failure| Found {
-                after: failure.seed - first + 1,
-                seed: failure.seed,
-                checks: failure.checks,
-            });
+            let found = summary
+                .failures
+                .into_iter()
+                .find(is_found)
+                .map(|failure| Found {
+                    after: failure.seed - first + 1,
+                    seed: failure.seed,
+                    checks: failure.checks,
+                });
             if let (None, Some(found)) = (&detection.replay, &found) {
                 let plan = self.plan.display();
-                let command = format!("viewstorm run {plan} --world simulated --seed {}", found.seed);
+                let command = format!(
+                    "viewstorm run {plan} --world simulated --seed {}",
+                    found.seed
+                );
                 detection.replay = Some(command);
             }
             detection.campaigns.push(found);
@@ -115,13 +122,25 @@ impl Campaigns {
     fn campaign(&self, binary: &Path, first: u64) -> Result<Summary, TreeError> {
         let seeds = format!("{first}..{}", first + self.seeds - 1);
         let mut command = Command::new(binary);
-        command.arg("simulate").arg(&self.plan).args(["--seeds", &seeds, "--until-invalid", "--json"]);
-        let output = command.stdin(Stdio::null()).output().map_err(|source| TreeError::Program {
-            program: binary.display().to_string(),
-            source,
-        })?;
+        command.arg("simulate").arg(&self.plan).args([
+            "--seeds",
+            &seeds,
+            "--until-invalid",
+            "--json",
+        ]);
+        let output =
+            command
+                .stdin(Stdio::null())
+                .output()
+                .map_err(|source| TreeError::Program {
+                    program: binary.display().to_string(),
+                    source,
+                })?;
         serde_json::from_slice(&output.stdout).map_err(|error| TreeError::Failed {
-            what: format!("simulating seeds {seeds} ended with {} and {error}", output.status),
+            what: format!(
+                "simulating seeds {seeds} ended with {} and {error}",
+                output.status
+            ),
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
@@ -135,8 +154,11 @@ impl Detection {
 
     /// The seeds to detection that so many of a hundred campaigns need at most; none if they do not find it.
     pub fn seeds_to_detection(&self, percent: usize) -> Option<u64> {
-        let mut after: Vec<u64> =
-            self.campaigns.iter().map(|found| found.as_ref().map_or(u64::MAX, |f| f.after)).collect();
+        let mut after: Vec<u64> = self
+            .campaigns
+            .iter()
+            .map(|found| found.as_ref().map_or(u64::MAX, |f| f.after))
+            .collect();
         after.sort_unstable();
         let rank = (after.len() * percent).div_ceil(100).saturating_sub(1);
         after.get(rank).copied().filter(|after| *after < u64::MAX)
@@ -145,10 +167,18 @@ impl Detection {
     /// The checks that fired, each with how often.
     fn checks(&self) -> String {
         let mut counts = std::collections::BTreeMap::<&str, usize>::new();
-        for check in self.campaigns.iter().flatten().flat_map(|found| &found.checks) {
+        for check in self
+            .campaigns
+            .iter()
+            .flatten()
+            .flat_map(|found| &found.checks)
+        {
             *counts.entry(check).or_default() += 1;
         }
-        let counts: Vec<_> = counts.iter().map(|(check, count)| format!("{check} {count}")).collect();
+        let counts: Vec<_> = counts
+            .iter()
+            .map(|(check, count)| format!("{check} {count}"))
+            .collect();
         counts.join(", ")
     }
 }
@@ -172,7 +202,10 @@ pub fn table(detections: &[Detection]) -> String {
             number(detection.seeds_to_detection(90)),
             detection.checks(),
             detection.source.replace('|', "\\|"),
-            detection.replay.as_ref().map_or("-".to_owned(), |replay| format!("`{replay}`")),
+            detection
+                .replay
+                .as_ref()
+                .map_or("-".to_owned(), |replay| format!("`{replay}`")),
         );
     }
     table
@@ -184,7 +217,11 @@ mod tests {
 
     fn detection(after: &[Option<u64>]) -> Detection {
         let found = |after: &Option<u64>| {
-            after.map(|after| Found { after, seed: after, checks: vec!["invariants".to_owned()] })
+            after.map(|after| Found {
+                after,
+                seed: after,
+                checks: vec!["invariants".to_owned()],
+            })
         };
         Detection {
             mutant: "vr/some".to_owned(),
@@ -209,6 +246,9 @@ mod tests {
     fn the_table_keeps_its_shape() {
         let table = table(&[detection(&[Some(5), None])]);
         let row = table.lines().last().unwrap();
-        assert_eq!(row, "| vr/some | 1/2 | 5 | - | invariants 1 | here \\| there | - |");
+        assert_eq!(
+            row,
+            "| vr/some | 1/2 | 5 | - | invariants 1 | here \\| there | - |"
+        );
     }
 }

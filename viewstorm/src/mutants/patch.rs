@@ -52,7 +52,10 @@ pub fn patches(root: &Path, names: &[String]) -> Result<Vec<Patch>, PatchError> 
     let home = root.join(MUTANTS_FOLDER);
     for folder in sorted(&home)?.iter().filter(|path| path.is_dir()) {
         for path in sorted(folder)? {
-            if path.extension().is_some_and(|extension| extension == "patch") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "patch")
+            {
                 all.push(Patch::read(&home, path)?);
             }
         }
@@ -62,10 +65,13 @@ pub fn patches(root: &Path, names: &[String]) -> Result<Vec<Patch>, PatchError> 
     }
     let find = |name: &String| {
         let is_it = |patch: &&Patch| patch.name == *name || patch.short_name() == name;
-        all.iter().find(is_it).cloned().ok_or_else(|| PatchError::Unknown {
-            name: name.clone(),
-            known: all.iter().map(|patch| patch.name.clone()).collect(),
-        })
+        all.iter()
+            .find(is_it)
+            .cloned()
+            .ok_or_else(|| PatchError::Unknown {
+                name: name.clone(),
+                known: all.iter().map(|patch| patch.name.clone()).collect(),
+            })
     };
     names.iter().map(find).collect()
 }
@@ -76,12 +82,21 @@ impl Patch {
             Ok(text) => text,
             Err(source) => return Err(PatchError::Io { path, source }),
         };
-        let story = text.split("diff --git").next().unwrap_or_default().trim().to_owned();
+        let story = text
+            .split("diff --git")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         if story.is_empty() || story.len() == text.trim().len() {
             return Err(PatchError::NoStory { path });
         }
         let name = path.strip_prefix(home).unwrap_or(&path).with_extension("");
-        Ok(Self { name: name.display().to_string(), path, story })
+        Ok(Self {
+            name: name.display().to_string(),
+            path,
+            story,
+        })
     }
 
     /// The story's first line.
@@ -91,7 +106,10 @@ impl Patch {
 
     /// Where the bug was seen, as its story says.
     pub fn source(&self) -> &str {
-        let line = self.story.lines().find_map(|line| line.strip_prefix("Seen in:"));
+        let line = self
+            .story
+            .lines()
+            .find_map(|line| line.strip_prefix("Seen in:"));
         line.unwrap_or_default().trim()
     }
 
@@ -102,9 +120,16 @@ impl Patch {
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, PatchError> {
-    let error = |source| PatchError::Io { path: folder.to_owned(), source };
+    let error = |source| PatchError::Io {
+        path: folder.to_owned(),
+        source,
+    };
     let entries: io::Result<Vec<_>> = fs::read_dir(folder).map_err(error)?.collect();
-    let mut paths: Vec<_> = entries.map_err(error)?.iter().map(fs::DirEntry::path).collect();
+    let mut paths: Vec<_> = entries
+        .map_err(error)?
+        .iter()
+        .map(fs::DirEntry::path)
+        .collect();
     paths.sort();
     Ok(paths)
 }

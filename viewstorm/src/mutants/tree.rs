@@ -88,19 +88,34 @@ impl Tree {
     /// The files of the source: what is committed and what could be.
     fn files(&self) -> Result<Vec<PathBuf>, TreeError> {
         let mut git = Command::new("git");
-        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        git.args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]);
         let output = run(git.current_dir(&self.source), "listing the tree's files")?;
-        let names = output.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-        Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+        let names = output
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
+        Ok(names
+            .map(|name| PathBuf::from(OsStr::from_bytes(name)))
+            .collect())
     }
 
     /// Plants a bug. A patch that does not apply is an error.
     pub fn plant(&self, patch: &Patch) -> Result<(), TreeError> {
         self.restore()?;
         let mut git = Command::new("git");
-        git.args(["apply", "--whitespace=nowarn"]).arg(&patch.path).current_dir(&self.copy);
+        git.args(["apply", "--whitespace=nowarn"])
+            .arg(&patch.path)
+            .current_dir(&self.copy);
         // The copy may lie inside the repository, whose paths are not its own.
-        git.env("GIT_CEILING_DIRECTORIES", self.copy.parent().unwrap_or(&self.copy));
+        git.env(
+            "GIT_CEILING_DIRECTORIES",
+            self.copy.parent().unwrap_or(&self.copy),
+        );
         run(&mut git, &format!("{} does not apply", patch.name)).map(drop)
     }
 
@@ -126,23 +141,33 @@ impl Tree {
 
     fn cargo(&self, verb: &str) -> Command {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.arg(verb).args(["--locked", "--quiet", "--color=never"]);
-        cargo.current_dir(&self.copy).env("CARGO_TARGET_DIR", &self.target);
+        cargo
+            .arg(verb)
+            .args(["--locked", "--quiet", "--color=never"]);
+        cargo
+            .current_dir(&self.copy)
+            .env("CARGO_TARGET_DIR", &self.target);
         cargo
     }
 }
 
 /// Runs a program to its end and returns what it printed.
 fn run(command: &mut Command, what: &str) -> Result<Vec<u8>, TreeError> {
-    let output = command.stdin(Stdio::null()).output().map_err(|source| TreeError::Program {
-        program: command.get_program().display().to_string(),
-        source,
-    })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| TreeError::Program {
+            program: command.get_program().display().to_string(),
+            source,
+        })?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     let output = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(TreeError::Failed { what: what.to_owned(), output })
+    Err(TreeError::Failed {
+        what: what.to_owned(),
+        output,
+    })
 }
 
 fn remove_others(folder: &Path, wanted: &BTreeSet<PathBuf>) -> Result<(), TreeError> {
@@ -159,5 +184,8 @@ fn remove_others(folder: &Path, wanted: &BTreeSet<PathBuf>) -> Result<(), TreeEr
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> TreeError + use<> {
     let path = path.to_owned();
-    move |source| TreeError::Io { path: path.clone(), source }
+    move |source| TreeError::Io {
+        path: path.clone(),
+        source,
+    }
 }

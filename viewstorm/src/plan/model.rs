@@ -88,7 +88,11 @@ impl ReadModel {
 
     /// A model that was read before, without its places.
     pub(super) const fn of(model: Model) -> Self {
-        let Model { network, nodes, timing } = model;
+        let Model {
+            network,
+            nodes,
+            timing,
+        } = model;
         Self {
             network: Some((network, None)),
             nodes: Some((nodes, None)),

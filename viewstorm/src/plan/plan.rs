@@ -99,7 +99,13 @@ impl Plan {
         let (cluster, replicas) = Cluster::read(&mut section);
         let (workload, endpoints) = Workload::read(&mut section);
         let (run, duration) = Run::read(&mut section);
-        let around = Around { replicas, endpoints, duration, model: &model, world: kind };
+        let around = Around {
+            replicas,
+            endpoints,
+            duration,
+            model: &model,
+            world: kind,
+        };
         let nemesis = nemesis::read(&mut section, &around, errors);
         let (check, checks_span) = Check::read(&mut section);
         let expect = Expect::read(&mut section, &check, checks_span.as_ref());

@@ -28,7 +28,10 @@ impl Plan {
     pub fn resolved(&self, seed: Seed) -> Self {
         let mut plan = self.clone();
         let settled = self.timeline(seed).declarations();
-        plan.nemesis = Faults { settled, open: Vec::new() };
+        plan.nemesis = Faults {
+            settled,
+            open: Vec::new(),
+        };
         plan.run.seed = Some(seed);
         plan
     }

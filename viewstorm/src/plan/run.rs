@@ -62,7 +62,9 @@ impl World {
         let mut section = plan.section("world", keys::WORLD);
         let known = section.choice("kind").known(WorldKind::Processes);
         section.finish();
-        let kind = known.as_ref().map_or(WorldKind::Processes, |(kind, _)| *kind);
+        let kind = known
+            .as_ref()
+            .map_or(WorldKind::Processes, |(kind, _)| *kind);
         (Self { kind }, known)
     }
 }

@@ -28,7 +28,10 @@ pub struct Arrivals {
 impl Arrivals {
     /// Arrivals at `rate` per second from `start` on, each waiting for a session for `patience`.
     pub fn new(rate: f64, start: Timestamp, patience: Duration, seed: Seed) -> Self {
-        assert!(rate.is_finite() && rate > 0.0, "the plan holds a positive rate");
+        assert!(
+            rate.is_finite() && rate > 0.0,
+            "the plan holds a positive rate"
+        );
         Self {
             random: ChaCha8Rng::seed_from_u64(seed.stream("arrivals").0),
             mean_interval: Duration::from_secs_f64(1.0 / rate),
@@ -99,7 +102,11 @@ mod tests {
             arrivals.advance(Timestamp::from(Duration::from_millis(pause)));
             taken.extend(std::iter::from_fn(|| arrivals.take()));
         }
-        assert!((9_600..10_400).contains(&taken.len()), "{} arrivals", taken.len());
+        assert!(
+            (9_600..10_400).contains(&taken.len()),
+            "{} arrivals",
+            taken.len()
+        );
         assert!(taken.is_sorted() && *taken.last().unwrap() < Timestamp::from(10 * SECOND));
         assert_eq!(arrivals.next_due(), None);
     }

@@ -10,8 +10,8 @@ use viewstorm_nemesis::{Action, Ledger, Nemesis, NemesisOptions, Observation, Ti
 use viewstorm_protocol::{ClientId, Completion, ReplicaId, Status};
 use viewstorm_workloads::{Invocation, UnreadableResult, Workload};
 
-use super::sessions::{Outstanding, Sessions, process_of};
 use super::lag::LagRecorder;
+use super::sessions::{Outstanding, Sessions, process_of};
 use super::{Arrivals, Counts, Lag, Recorder};
 use crate::world::{BrokenTheorem, Occurrence, World, WorldError, WorldFacts};
 
@@ -150,8 +150,13 @@ impl<'a> Experiment<'a> {
     ) -> Result<Self, RunError> {
         let observations = wait_until_ready(world, options.topology)?;
         let start = world.now();
-        let nemesis =
-            Nemesis::new(options.topology, timeline, start, options.seed, NemesisOptions::default());
+        let nemesis = Nemesis::new(
+            options.topology,
+            timeline,
+            start,
+            options.seed,
+            NemesisOptions::default(),
+        );
         let arrivals = match options.load {
             Load::Open { rate, patience } => {
                 Some(Arrivals::new(rate, start, patience, options.seed))
@@ -168,7 +173,10 @@ impl<'a> Experiment<'a> {
             actions: Vec::new(),
             arrivals,
             final_reads: Vec::new(),
-            stages: Stages { load: start, ..Stages::default() },
+            stages: Stages {
+                load: start,
+                ..Stages::default()
+            },
             anomalies: Vec::new(),
             broken: Vec::new(),
             lag: LagRecorder::default(),
@@ -210,7 +218,12 @@ impl<'a> Experiment<'a> {
                 interrupted = interrupt.interrupted();
             }
             stage = self.advance_stage(stage, now, interrupted.is_some());
-            progress.update(now, stage.name(), self.recorder.counts(), self.nemesis.ledger());
+            progress.update(
+                now,
+                stage.name(),
+                self.recorder.counts(),
+                self.nemesis.ledger(),
+            );
             self.step_nemesis(now, None)?;
             self.expire(now);
             self.dispatch(stage);
@@ -233,7 +246,11 @@ impl<'a> Experiment<'a> {
         let now = self.world.now();
         self.stages.end = now;
         let counts = self.recorder.counts();
-        let end = End { time: now, interrupted: interrupted.clone(), extra: Map::new() };
+        let end = End {
+            time: now,
+            interrupted: interrupted.clone(),
+            extra: Map::new(),
+        };
         Ok(RunRecord {
             history: self.recorder.finish(end)?,
             ledger: self.nemesis.ledger().clone(),
@@ -304,10 +321,14 @@ impl<'a> Experiment<'a> {
         while self.sessions.has_free() {
             let is_final = stage == Stage::FinalReads;
             let (invocation, intended) = if is_final {
-                let Some(read) = self.final_reads.pop() else { break };
+                let Some(read) = self.final_reads.pop() else {
+                    break;
+                };
                 (read, now)
             } else if let Some(arrivals) = &mut self.arrivals {
-                let Some(intended) = arrivals.take() else { break };
+                let Some(intended) = arrivals.take() else {
+                    break;
+                };
                 (self.workload.next(), intended)
             } else if stage == Stage::Drain && now >= self.stages.drain {
                 break;
@@ -330,13 +351,20 @@ impl<'a> Experiment<'a> {
             is_final,
         });
         let client = client.expect("the caller saw a free session");
-        self.recorder.operation(OperationEvent { process: process_of(client), ..event });
+        self.recorder.operation(OperationEvent {
+            process: process_of(client),
+            ..event
+        });
         self.world.invoke(client, operation);
     }
 
     fn handle(&mut self, occurrence: Occurrence) -> Result<(), RunError> {
         match occurrence {
-            Occurrence::Completed { client, time, completion } => {
+            Occurrence::Completed {
+                client,
+                time,
+                completion,
+            } => {
                 self.complete(client, time, &completion);
                 Ok(())
             }
@@ -353,8 +381,15 @@ impl<'a> Experiment<'a> {
 
     fn complete(&mut self, client: ClientId, time: Timestamp, completion: &Completion) {
         // One that nobody waits for any more ended info.
-        let Some(outstanding) = self.sessions.complete(client) else { return };
-        let Outstanding { invocation, intended, is_final, .. } = outstanding;
+        let Some(outstanding) = self.sessions.complete(client) else {
+            return;
+        };
+        let Outstanding {
+            invocation,
+            intended,
+            is_final,
+            ..
+        } = outstanding;
         let process = process_of(client);
         let mut event = match self.workload.complete(&invocation, &completion.result) {
             Ok(outcome) => OperationEvent {
@@ -383,7 +418,12 @@ impl<'a> Experiment<'a> {
     fn expire(&mut self, now: Timestamp) {
         while let Some((client, outstanding)) = self.sessions.expire(now) {
             self.world.retire(client);
-            let Outstanding { invocation, intended, is_final, .. } = outstanding;
+            let Outstanding {
+                invocation,
+                intended,
+                is_final,
+                ..
+            } = outstanding;
             let process = process_of(client);
             let event = event_of(&invocation, Kind::Info, now, intended, is_final);
             self.recorder.operation(OperationEvent { process, ..event });
@@ -421,11 +461,16 @@ impl<'a> Experiment<'a> {
         };
         // What was due by now has been done. To wait for it again would be to wait for ever in virtual time,
         // as for a drain whose time is over but whose last operation is not.
-        [arrival, stage_end, self.nemesis.next_timeout(), self.sessions.next_deadline()]
-            .into_iter()
-            .flatten()
-            .filter(|at| *at > now)
-            .fold(now + LOOK_UP_EVERY, Timestamp::min)
+        [
+            arrival,
+            stage_end,
+            self.nemesis.next_timeout(),
+            self.sessions.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .fold(now + LOOK_UP_EVERY, Timestamp::min)
     }
 }
 
@@ -488,19 +533,38 @@ fn wait_until_ready(
     while !(has_primary && started.len() == usize::from(topology.replicas)) {
         if world.now() >= deadline {
             let up: Vec<_> = started.iter().map(ToString::to_string).collect();
-            let primary = if has_primary { "there is a primary" } else { "no primary" };
-            return Err(RunError::NotReady(format!("up: {}; {primary}", up.join(", "))));
+            let primary = if has_primary {
+                "there is a primary"
+            } else {
+                "no primary"
+            };
+            return Err(RunError::NotReady(format!(
+                "up: {}; {primary}",
+                up.join(", ")
+            )));
         }
-        let Some(occurrence) = world.next(deadline)? else { continue };
-        let Occurrence::Observed(observation) = occurrence else { continue };
+        let Some(occurrence) = world.next(deadline)? else {
+            continue;
+        };
+        let Occurrence::Observed(observation) = occurrence else {
+            continue;
+        };
         match &observation {
             Observation::Started { replica, .. } if !started.contains(replica) => {
                 started.push(*replica);
             }
-            Observation::Role { status: Status::Normal, primary: true, .. } => has_primary = true,
+            Observation::Role {
+                status: Status::Normal,
+                primary: true,
+                ..
+            } => has_primary = true,
             Observation::Exited { replica, how } => {
                 let reason = format!("its process ended: {how}");
-                return Err(WorldError::Start { replica: *replica, reason }.into());
+                return Err(WorldError::Start {
+                    replica: *replica,
+                    reason,
+                }
+                .into());
             }
             _ => {}
         }

@@ -23,16 +23,22 @@ pub(super) struct LagRecorder {
 impl Default for LagRecorder {
     fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, 3_600_000_000_000, 3);
-        Self { histogram: histogram.expect("the bounds are constants that fit") }
+        Self {
+            histogram: histogram.expect("the bounds are constants that fit"),
+        }
     }
 }
 
 impl LagRecorder {
     pub(super) fn record(&mut self, late: Duration) {
-        self.histogram.saturating_record(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
+        self.histogram
+            .saturating_record(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn summary(&self) -> Lag {
-        Lag { p99_ns: self.histogram.value_at_quantile(0.99), max_ns: self.histogram.max() }
+        Lag {
+            p99_ns: self.histogram.value_at_quantile(0.99),
+            max_ns: self.histogram.max(),
+        }
     }
 }

@@ -57,7 +57,10 @@ impl Recorder {
         let file = File::create_new(path)?;
         let mut writer = HistoryWriter::new(BufWriter::with_capacity(1 << 16, file), &header)?;
         writer.flush()?;
-        Ok(Self { file: Some(writer), ..Self::in_memory(header) })
+        Ok(Self {
+            file: Some(writer),
+            ..Self::in_memory(header)
+        })
     }
 
     /// Starts a history that is kept and not written.
@@ -65,7 +68,10 @@ impl Recorder {
         Self {
             file: None,
             next_index: 0,
-            history: History { header: Some(header), ..History::default() },
+            history: History {
+                header: Some(header),
+                ..History::default()
+            },
             waiting: BTreeMap::new(),
             sequence: 0,
             written_until: Timestamp::ZERO,

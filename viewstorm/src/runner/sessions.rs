@@ -37,7 +37,10 @@ pub(super) fn process_of(client: ClientId) -> ProcessId {
 
 impl Sessions {
     pub(super) fn new(slots: u32, endpoints: u16, seed: Seed) -> Self {
-        assert!(slots > 0 && endpoints > 0, "the plan holds at least one client and endpoint");
+        assert!(
+            slots > 0 && endpoints > 0,
+            "the plan holds at least one client and endpoint"
+        );
         let mut sessions = Self {
             random: ChaCha8Rng::seed_from_u64(seed.stream("sessions").0),
             next_session: 0,
@@ -80,7 +83,10 @@ impl Sessions {
             return None;
         }
         self.deadlines.pop_first();
-        let outstanding = self.busy.remove(&client).expect("a deadline belongs to an operation");
+        let outstanding = self
+            .busy
+            .remove(&client)
+            .expect("a deadline belongs to an operation");
         self.open(client.endpoint);
         Some((client, outstanding))
     }
@@ -98,7 +104,10 @@ impl Sessions {
     }
 
     fn open(&mut self, endpoint: u16) {
-        self.free.push(ClientId { endpoint, session: self.next_session });
+        self.free.push(ClientId {
+            endpoint,
+            session: self.next_session,
+        });
         self.next_session += 1;
     }
 }

@@ -14,11 +14,15 @@ pub(super) fn ddmin<T: Clone>(mut items: Vec<T>, mut fails: impl FnMut(&[T]) -> 
             continue;
         }
         let without = |gone: usize| -> Vec<T> {
-            let kept = chunks.iter().enumerate().filter(|(index, _)| *index != gone);
+            let kept = chunks
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != gone);
             kept.flat_map(|(_, chunk)| chunk.iter().cloned()).collect()
         };
         // With two parts a complement is the other part, which has just been tried.
-        let rest = (chunks.len() > 2).then(|| (0..chunks.len()).map(without).find(|rest| fails(rest)));
+        let rest =
+            (chunks.len() > 2).then(|| (0..chunks.len()).map(without).find(|rest| fails(rest)));
         match rest.flatten() {
             Some(rest) => {
                 items = rest;
@@ -40,7 +44,13 @@ mod tests {
 
     #[test]
     fn what_is_left_is_what_is_needed() {
-        for needed in [vec![], vec![7], vec![0, 39], vec![3, 17, 18], vec![1, 2, 3, 4, 5]] {
+        for needed in [
+            vec![],
+            vec![7],
+            vec![0, 39],
+            vec![3, 17, 18],
+            vec![1, 2, 3, 4, 5],
+        ] {
             let mut runs = 0;
             let left = ddmin((0..40).collect(), |part: &[i32]| {
                 runs += 1;

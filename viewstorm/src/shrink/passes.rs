@@ -14,7 +14,9 @@ const SHORTEST_FAULT: Duration = Duration::from_millis(300);
 impl Shrinker<'_> {
     /// Ends the run soon after the property was broken. What would have come later did not matter.
     pub(super) fn cut_the_end(&mut self) -> Result<(), ShrinkError> {
-        let Some(broken_at) = self.broken_at() else { return Ok(()) };
+        let Some(broken_at) = self.broken_at() else {
+            return Ok(());
+        };
         let end = broken_at + MARGIN;
         if end < self.best.run.duration {
             let mut plan = self.best.clone();
@@ -31,8 +33,14 @@ impl Shrinker<'_> {
         let faults = self.best.nemesis.settled.clone();
         let mut error = None;
         let left = ddmin(faults, |part| {
-            let nemesis = Faults { settled: part.to_vec(), open: Vec::new() };
-            let plan = Plan { nemesis, ..self.best.clone() };
+            let nemesis = Faults {
+                settled: part.to_vec(),
+                open: Vec::new(),
+            };
+            let plan = Plan {
+                nemesis,
+                ..self.best.clone()
+            };
             self.try_plan(plan).unwrap_or_else(|failed| {
                 error = Some(failed);
                 false
@@ -63,7 +71,10 @@ impl Shrinker<'_> {
         let lessen: [fn(&mut Plan); 5] = [
             |plan| plan.cluster.replicas = plan.cluster.replicas.saturating_sub(2).max(3),
             |plan| plan.workload.keys = (plan.workload.keys / 2).max(1),
-            |plan| plan.workload.clients = (plan.workload.clients / 2).max(u32::from(plan.workload.endpoints)),
+            |plan| {
+                plan.workload.clients =
+                    (plan.workload.clients / 2).max(u32::from(plan.workload.endpoints))
+            },
             |plan| plan.workload.endpoints = (plan.workload.endpoints / 2).max(1),
             |plan| {
                 if let Arrival::Open { rate } = &mut plan.workload.arrival {

@@ -24,7 +24,10 @@ pub struct ShrinkOptions {
 
 impl Default for ShrinkOptions {
     fn default() -> Self {
-        Self { seeds: 16, runs_max: 5_000 }
+        Self {
+            seeds: 16,
+            runs_max: 5_000,
+        }
     }
 }
 
@@ -80,7 +83,10 @@ pub struct Shrinker<'a> {
 
 impl fmt::Debug for Shrinker<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shrinker").field("best", &self.best).field("runs", &self.runs).finish_non_exhaustive()
+        f.debug_struct("Shrinker")
+            .field("best", &self.best)
+            .field("runs", &self.runs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,9 +116,19 @@ impl<'a> Shrinker<'a> {
             plan.run.seed = Some(seed);
             let results = run.results;
             let runs = attempt + 1;
-            return Ok(Self { options, facts, property: broken, best: plan, results, runs, watch });
+            return Ok(Self {
+                options,
+                facts,
+                property: broken,
+                best: plan,
+                results,
+                runs,
+                watch,
+            });
         }
-        Err(ShrinkError::DoesNotFail { seeds: options.seeds })
+        Err(ShrinkError::DoesNotFail {
+            seeds: options.seeds,
+        })
     }
 
     /// Makes the plan as small as it can.
@@ -129,7 +145,12 @@ impl<'a> Shrinker<'a> {
                 break;
             }
         }
-        Ok(Shrunk { plan: self.best, results: self.results, faults_before, runs: self.runs })
+        Ok(Shrunk {
+            plan: self.best,
+            results: self.results,
+            faults_before,
+            runs: self.runs,
+        })
     }
 
     /// Takes a smaller plan if it still breaks the property. False if it does not, or if the runs are used up.
@@ -142,14 +163,19 @@ impl<'a> Shrinker<'a> {
             let seed = attempt_seed(first, attempt);
             self.runs += 1;
             // A plan that is no plan any more (no replica left to target, say) is not smaller but wrong.
-            let Ok(run) = run_seed(&plan, seed, &self.facts) else { return Ok(false) };
+            let Ok(run) = run_seed(&plan, seed, &self.facts) else {
+                return Ok(false);
+            };
             if broken(&run.results).is_disjoint(&self.property) {
                 continue;
             }
             plan.run.seed = Some(seed);
             self.best = plan;
             self.results = run.results;
-            (self.watch)(Step { faults: self.best.nemesis.settled.len(), runs: self.runs });
+            (self.watch)(Step {
+                faults: self.best.nemesis.settled.len(),
+                runs: self.runs,
+            });
             return Ok(true);
         }
         Ok(false)

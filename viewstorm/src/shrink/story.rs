@@ -34,7 +34,11 @@ pub fn story(shrunk: &Shrunk) -> String {
         let _ = writeln!(story, "{number}. {at}, {length}: {name} {fault}.");
     }
     if let Some((check, violation)) = shrunk.results.first_violation() {
-        let _ = writeln!(story, "Then {} does not hold: {}", check.check, violation.summary);
+        let _ = writeln!(
+            story,
+            "Then {} does not hold: {}",
+            check.check, violation.summary
+        );
     }
     story
 }

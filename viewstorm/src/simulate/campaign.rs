@@ -101,13 +101,20 @@ pub struct Campaign<'a> {
 impl<'a> Campaign<'a> {
     /// A campaign over `plan`, which is taken to run in the simulator.
     pub fn new(plan: &'a Plan, options: CampaignOptions) -> Self {
-        Self { plan, options, facts: RunFacts::begin(Vec::new()) }
+        Self {
+            plan,
+            options,
+            facts: RunFacts::begin(Vec::new()),
+        }
     }
 
     /// Runs the seeds. `watch` is told after each how many are done, and ends the campaign by false.
     pub fn run(&self, mut watch: impl FnMut(&Summary) -> bool) -> Result<Summary, SeedError> {
         let started = Instant::now();
-        let (next, stop) = (AtomicU64::new(*self.options.seeds.start()), AtomicBool::new(false));
+        let (next, stop) = (
+            AtomicU64::new(*self.options.seeds.start()),
+            AtomicBool::new(false),
+        );
         let last = *self.options.seeds.end();
         let mut summary = Summary::default();
         let mut error = None;
@@ -160,9 +167,14 @@ impl<'a> Campaign<'a> {
             }
         }
         let broken = run.results.verdict.checks.iter();
-        let broken: Vec<_> = broken.filter(|check| check.validity != Validity::Valid).collect();
+        let broken: Vec<_> = broken
+            .filter(|check| check.validity != Validity::Valid)
+            .collect();
         reasons.extend(broken.iter().flat_map(|check| {
-            let violations = check.violations.iter().map(|violation| violation.summary.clone());
+            let violations = check
+                .violations
+                .iter()
+                .map(|violation| violation.summary.clone());
             check.reason.clone().into_iter().chain(violations)
         }));
         reasons.extend(run.results.reservations.iter().cloned());
@@ -216,7 +228,9 @@ impl Summary {
         self.failed += 1;
         self.invalid += u64::from(failure.validity == Validity::Invalid);
         // Invalid ones first: the others say less about the replicas.
-        let place = self.failures.partition_point(|other| other.rank() < failure.rank());
+        let place = self
+            .failures
+            .partition_point(|other| other.rank() < failure.rank());
         self.failures.insert(place, failure);
         self.failures.truncate(FAILURES_MAX);
     }

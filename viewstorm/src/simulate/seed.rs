@@ -42,16 +42,29 @@ pub enum SeedError {
 
 /// Runs `plan` with `seed`. `facts` are those that all seeds share.
 pub fn run_seed(plan: &Plan, seed: Seed, facts: &RunFacts) -> Result<SeedRun, SeedError> {
-    let options =
-        SimulatedWorldOptions { cluster: plan.cluster.clone(), topology: topology(plan), seed };
+    let options = SimulatedWorldOptions {
+        cluster: plan.cluster.clone(),
+        topology: topology(plan),
+        seed,
+    };
     let mut world = SimulatedWorld::new(&options);
     let notes = Notes::default();
     world.set_trace_sink(Box::new(notes.clone()));
     let recorder = Recorder::in_memory(header(plan, seed));
-    let record = experiment(plan, seed, &mut world, recorder, &Uninterrupted, &mut Silent)?;
+    let record = experiment(
+        plan,
+        seed,
+        &mut world,
+        recorder,
+        &Uninterrupted,
+        &mut Silent,
+    )?;
     let (ending, history) = Ending::of(record);
     let trace_hash = ending.trace_hash.clone().unwrap_or_default();
-    let facts = RunFacts { ending: Some(ending), ..facts.clone() };
+    let facts = RunFacts {
+        ending: Some(ending),
+        ..facts.clone()
+    };
     let judgement = judge_run(plan, &facts, history, notes.traces.take())?;
     Ok(SeedRun {
         results: judgement.results,

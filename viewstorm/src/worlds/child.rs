@@ -53,7 +53,10 @@ impl Child {
         let log = log.map_err(error(spec.log.display().to_string()))?;
         let mut command = Command::new(&spec.executable);
         command.arg("replica").arg("--config").arg(&spec.config);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log);
         let process = Process::spawn(&mut command)
             .map_err(error(format!("{} replica", spec.executable.display())))?;
         let piped = (process.take_stdin(), process.take_stdout());
@@ -66,11 +69,17 @@ impl Child {
             .name("replica-listener".to_owned())
             .spawn(move || {
                 listen(BufReader::new(reports), &tell);
-                let how = waited.wait().unwrap_or_else(|error| format!("not to be waited for: {error}"));
+                let how = waited
+                    .wait()
+                    .unwrap_or_else(|error| format!("not to be waited for: {error}"));
                 tell(ChildEvent::Exited(how));
             })
             .map_err(error("a thread to listen to it".to_owned()))?;
-        Ok(Self { process, commands, listener: Some(listener) })
+        Ok(Self {
+            process,
+            commands,
+            listener: Some(listener),
+        })
     }
 
     /// Writes a command. A process that is gone does not read it; its end is reported by itself.
@@ -139,6 +148,9 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let lines = b"what is this\n{\"cut\":".as_slice();
         listen(lines, &|event| told.borrow_mut().push(event));
-        assert_eq!(told.into_inner(), [ChildEvent::Garbage("what is this".to_owned())]);
+        assert_eq!(
+            told.into_inner(),
+            [ChildEvent::Garbage("what is this".to_owned())]
+        );
     }
 }

@@ -13,7 +13,9 @@ pub struct NemesisTap {
 
 impl Tap for NemesisTap {
     fn inspect(&mut self, now: Instant, passing: &Passing) -> TapVerdict {
-        self.rules.as_mut().map_or(TapVerdict::Pass, |rules| rules.inspect(now, passing))
+        self.rules
+            .as_mut()
+            .map_or(TapVerdict::Pass, |rules| rules.inspect(now, passing))
     }
 }
 

@@ -38,7 +38,11 @@ pub fn open(plan: &Plan, seed: Seed, folder: &RunFolder) -> Result<Box<dyn World
         }
         WorldKind::Simulated => {
             let (cluster, topology) = (plan.cluster.clone(), topology(plan));
-            let options = SimulatedWorldOptions { cluster, topology, seed };
+            let options = SimulatedWorldOptions {
+                cluster,
+                topology,
+                seed,
+            };
             let mut world = SimulatedWorld::new(&options);
             let traces = TraceFiles::create(folder.path(), topology);
             let traces = traces.map_err(|source| WorldError::File {

@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-
 use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::inject::{PairSpec, Relay};
@@ -113,15 +112,30 @@ impl ProcessWorld {
         let (sender, events) = mpsc::channel();
         let setup = Setup::new(options, clock, &relay)?;
         let to_runner = sender.clone();
-        let clients = ClientHost::start(setup.client_host(), |_| Box::<NemesisTap>::default(), move |event| {
-            // Nobody listens once the run is over.
-            drop(to_runner.send(Event::Client(event)));
-        })
+        let clients = ClientHost::start(
+            setup.client_host(),
+            |_| Box::<NemesisTap>::default(),
+            move |event| {
+                // Nobody listens once the run is over.
+                drop(to_runner.send(Event::Client(event)));
+            },
+        )
         .map_err(|error| harness("clients' host", &error))?;
-        let replicas = topology.replica_ids().map(|id| (id, Replica::default())).collect();
+        let replicas = topology
+            .replica_ids()
+            .map(|id| (id, Replica::default()))
+            .collect();
         let ready = VecDeque::new();
-        let mut world =
-            Self { replicas, clients, relay, setup, clock, events, sender, ready };
+        let mut world = Self {
+            replicas,
+            clients,
+            relay,
+            setup,
+            clock,
+            events,
+            sender,
+            ready,
+        };
         for replica in topology.replica_ids() {
             world.start_replica(replica)?;
         }
@@ -129,7 +143,10 @@ impl ProcessWorld {
     }
 
     fn start_replica(&mut self, id: ReplicaId) -> Result<(), WorldError> {
-        let replica = self.replicas.get_mut(&id).expect("the nemesis names replicas of the topology");
+        let replica = self
+            .replicas
+            .get_mut(&id)
+            .expect("the nemesis names replicas of the topology");
         if replica.child.is_some() {
             return Ok(());
         }
@@ -138,7 +155,10 @@ impl ProcessWorld {
         let child = Child::start(&spec, move |event| {
             drop(sender.send(Event::Child(id, event)));
         })
-        .map_err(|reason| WorldError::Start { replica: id, reason })?;
+        .map_err(|reason| WorldError::Start {
+            replica: id,
+            reason,
+        })?;
         replica.fatal = None;
         replica.child = Some(child);
         Ok(())
@@ -156,9 +176,12 @@ impl ProcessWorld {
         match event {
             ChildEvent::Report(Report::Hello { address, .. }) => {
                 replica.is_up = true;
-                self.relay.set_acceptor_address(NodeId::Replica(id), address);
+                self.relay
+                    .set_acceptor_address(NodeId::Replica(id), address);
             }
-            ChildEvent::Report(Report::Fatal { ref reason }) => replica.fatal = Some(reason.clone()),
+            ChildEvent::Report(Report::Fatal { ref reason }) => {
+                replica.fatal = Some(reason.clone())
+            }
             ChildEvent::Garbage(ref line) => {
                 replica.fatal = Some(format!("it wrote what is no report: {line}"));
             }
@@ -167,7 +190,8 @@ impl ProcessWorld {
         match event {
             ChildEvent::Exited(how) => self.handle_exit(id, how)?,
             ChildEvent::Report(report) => {
-                self.ready.extend(observation(id, report).map(Occurrence::Observed));
+                self.ready
+                    .extend(observation(id, report).map(Occurrence::Observed));
             }
             ChildEvent::Garbage(_) => {}
         }
@@ -182,14 +206,33 @@ impl ProcessWorld {
         match replica.fatal.take() {
             // An assertion of the replica's own: a finding about it, and none about this machine.
             Some(reason) if how == PANICKED => {
-                self.observe(Observation::Exited { replica: id, how: format!("{how}: {reason}") });
+                self.observe(Observation::Exited {
+                    replica: id,
+                    how: format!("{how}: {reason}"),
+                });
                 return Ok(());
             }
-            Some(reason) if was_up => return Err(WorldError::Fatal { replica: id, reason }),
-            Some(reason) => return Err(WorldError::Start { replica: id, reason }),
+            Some(reason) if was_up => {
+                return Err(WorldError::Fatal {
+                    replica: id,
+                    reason,
+                });
+            }
+            Some(reason) => {
+                return Err(WorldError::Start {
+                    replica: id,
+                    reason,
+                });
+            }
             None if !was_up && how.starts_with("exit") => {
-                let reason = format!("{how} before it was up; see {}", self.setup.log(id).display());
-                return Err(WorldError::Start { replica: id, reason });
+                let reason = format!(
+                    "{how} before it was up; see {}",
+                    self.setup.log(id).display()
+                );
+                return Err(WorldError::Start {
+                    replica: id,
+                    reason,
+                });
             }
             None => {}
         }
@@ -199,16 +242,33 @@ impl ProcessWorld {
 
     fn handle_client(&mut self, event: ClientEvent) -> Result<(), WorldError> {
         self.ready.push_back(match event {
-            ClientEvent::Completed { client, time_nanos, completion } => {
-                Occurrence::Completed { client, time: Timestamp(time_nanos), completion }
-            }
-            ClientEvent::ProbeArrived { endpoint, id, from, sent, received } => {
+            ClientEvent::Completed {
+                client,
+                time_nanos,
+                completion,
+            } => Occurrence::Completed {
+                client,
+                time: Timestamp(time_nanos),
+                completion,
+            },
+            ClientEvent::ProbeArrived {
+                endpoint,
+                id,
+                from,
+                sent,
+                received,
+            } => {
                 let to = NodeId::Client(endpoint);
-                Occurrence::Observed(probe_arrived(id, NodeId::Replica(from), to, (sent, received)))
+                Occurrence::Observed(probe_arrived(
+                    id,
+                    NodeId::Replica(from),
+                    to,
+                    (sent, received),
+                ))
             }
-            ClientEvent::TapSet { endpoint } => {
-                Occurrence::Observed(Observation::TapSet { node: NodeId::Client(endpoint) })
-            }
+            ClientEvent::TapSet { endpoint } => Occurrence::Observed(Observation::TapSet {
+                node: NodeId::Client(endpoint),
+            }),
             ClientEvent::Failed { reason } => return Err(harness("clients' host", &reason)),
         });
         Ok(())
@@ -233,14 +293,22 @@ impl World for ProcessWorld {
             Action::Pause(replica) => self.signal(*replica, "pause", Child::pause)?,
             Action::Resume(replica) => self.signal(*replica, "resume", Child::resume)?,
             Action::Inspect(replica) => {
-                let state = self.child(*replica).map_or(Ok(ProcessState::Gone), Child::state);
+                let state = self
+                    .child(*replica)
+                    .map_or(Ok(ProcessState::Gone), Child::state);
                 let state = state.map_err(|error| signal_error(*replica, "inspect", &error))?;
-                self.observe(Observation::State { replica: *replica, state });
+                self.observe(Observation::State {
+                    replica: *replica,
+                    state,
+                });
             }
             Action::Probe { id, link } => self.probe(*id, *link),
             Action::ReadCounters(link) => {
                 let counters = self.relay.counters(*link);
-                self.observe(Observation::Counters { link: *link, counters });
+                self.observe(Observation::Counters {
+                    link: *link,
+                    counters,
+                });
             }
             Action::PowerLoss(_)
             | Action::Wipe(_)
@@ -249,7 +317,11 @@ impl World for ProcessWorld {
             | Action::FlipBit { .. }
             | Action::ReadDisk(_)
             | Action::BendClock { .. }
-            | Action::ReadClock(_) => return Err(WorldError::Beyond { action: action.clone() }),
+            | Action::ReadClock(_) => {
+                return Err(WorldError::Beyond {
+                    action: action.clone(),
+                });
+            }
             Action::Record(_) => {}
         }
         Ok(())
@@ -275,7 +347,9 @@ impl World for ProcessWorld {
             match self.events.recv_timeout(patience) {
                 Ok(event) => self.handle(event)?,
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the world holds a sender itself"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the world holds a sender itself")
+                }
             }
         }
     }
@@ -283,15 +357,24 @@ impl World for ProcessWorld {
     fn stop(&mut self) -> Result<WorldFacts, WorldError> {
         for (id, replica) in &mut self.replicas {
             if let Some(child) = &mut replica.child {
-                child.resume().map_err(|error| signal_error(*id, "resume", &error))?;
+                child
+                    .resume()
+                    .map_err(|error| signal_error(*id, "resume", &error))?;
                 // One that does not read any more has ended; its exit is on its way.
                 drop(child.command(&Command::Stop));
             }
         }
         let deadline = self.now() + STOP_WITHIN;
-        while self.replicas.values().any(|replica| replica.child.is_some()) {
+        while self
+            .replicas
+            .values()
+            .any(|replica| replica.child.is_some())
+        {
             if self.next(deadline)?.is_none() && self.now() >= deadline {
-                let late = self.replicas.iter().filter(|(_, replica)| replica.child.is_some());
+                let late = self
+                    .replicas
+                    .iter()
+                    .filter(|(_, replica)| replica.child.is_some());
                 let late: Vec<_> = late.map(|(id, _)| id.to_string()).collect();
                 let reason = format!("{} did not end within {STOP_WITHIN:?}", late.join(", "));
                 return Err(harness("orderly stop", &reason));
@@ -313,7 +396,9 @@ impl ProcessWorld {
         what: &'static str,
         signal: impl Fn(&Child) -> io::Result<()>,
     ) -> Result<(), WorldError> {
-        let Some(child) = self.child(id) else { return Ok(()) };
+        let Some(child) = self.child(id) else {
+            return Ok(());
+        };
         signal(child).map_err(|error| signal_error(id, what, &error))
     }
 
@@ -335,12 +420,17 @@ impl ProcessWorld {
     fn probe(&mut self, id: ProbeId, link: Link) {
         match (link.from, link.to) {
             (NodeId::Replica(from), to) => {
-                let child = self.replicas.get_mut(&from).and_then(|replica| replica.child.as_mut());
+                let child = self
+                    .replicas
+                    .get_mut(&from)
+                    .and_then(|replica| replica.child.as_mut());
                 if let Some(child) = child {
                     drop(child.command(&Command::Probe { id: id.0, to }));
                 }
             }
-            (NodeId::Client(endpoint), NodeId::Replica(to)) => self.clients.probe(endpoint, id.0, to),
+            (NodeId::Client(endpoint), NodeId::Replica(to)) => {
+                self.clients.probe(endpoint, id.0, to)
+            }
             (NodeId::Client(_), NodeId::Client(_)) => {
                 unreachable!("client endpoints have no links with one another")
             }
@@ -352,13 +442,26 @@ impl ProcessWorld {
 fn observation(id: ReplicaId, report: Report) -> Option<Observation> {
     let node = NodeId::Replica(id);
     Some(match report {
-        Report::Hello { incarnation, .. } => Observation::Started { replica: id, incarnation },
-        Report::Role { status, view, primary } => {
-            Observation::Role { replica: id, status, view, primary }
-        }
-        Report::ProbeArrived { id, from, sent, received } => {
-            probe_arrived(id, from, node, (sent, received))
-        }
+        Report::Hello { incarnation, .. } => Observation::Started {
+            replica: id,
+            incarnation,
+        },
+        Report::Role {
+            status,
+            view,
+            primary,
+        } => Observation::Role {
+            replica: id,
+            status,
+            view,
+            primary,
+        },
+        Report::ProbeArrived {
+            id,
+            from,
+            sent,
+            received,
+        } => probe_arrived(id, from, node, (sent, received)),
         Report::TapSet => Observation::TapSet { node },
         Report::Stopped | Report::Fatal { .. } => return None,
     })
@@ -374,9 +477,15 @@ fn probe_arrived(id: u64, from: NodeId, to: NodeId, (sent, received): (u64, u64)
 }
 
 fn signal_error(replica: ReplicaId, what: &str, error: &io::Error) -> WorldError {
-    harness("processes", &format!("{replica} could not be told to {what}: {error}"))
+    harness(
+        "processes",
+        &format!("{replica} could not be told to {what}: {error}"),
+    )
 }
 
 fn harness(part: &'static str, reason: &impl ToString) -> WorldError {
-    WorldError::Harness { part, reason: reason.to_string() }
+    WorldError::Harness {
+        part,
+        reason: reason.to_string(),
+    }
 }

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use viewstorm_history::Seed;
-use viewstorm_nemesis::{TapRule, Topology};
 use viewstorm_nemesis::inject::Relay;
+use viewstorm_nemesis::{TapRule, Topology};
 use viewstorm_protocol::{NodeId, ReplicaId};
 use viewstorm_replica::{
     Authority, ClientEndpoint, ClientHostConfig, ClientTimeouts, Credentials, ProtocolKind,
@@ -24,11 +24,14 @@ use crate::world::WorldError;
 /// All pairs of nodes that speak to one another, the one that dials first: the replica with the lower id, and
 /// clients always.
 pub(super) fn pairs(topology: Topology) -> impl Iterator<Item = (NodeId, NodeId)> {
-    topology.links().map(|link| (link.from, link.to)).filter(|pair| match pair {
-        (NodeId::Replica(from), NodeId::Replica(to)) => from < to,
-        (NodeId::Client(_), _) => true,
-        (NodeId::Replica(_), NodeId::Client(_)) => false,
-    })
+    topology
+        .links()
+        .map(|link| (link.from, link.to))
+        .filter(|pair| match pair {
+            (NodeId::Replica(from), NodeId::Replica(to)) => from < to,
+            (NodeId::Client(_), _) => true,
+            (NodeId::Replica(_), NodeId::Client(_)) => false,
+        })
 }
 
 /// What stays the same over all starts of a run's nodes.
@@ -59,10 +62,16 @@ impl Setup {
         };
         let authority = Authority::new().map_err(|error| failed(&error))?;
         let issue = |node| Ok((node, authority.issue(node).map_err(|error| failed(&error))?));
-        let credentials = topology.nodes().map(issue).collect::<Result<_, WorldError>>()?;
+        let credentials = topology
+            .nodes()
+            .map(issue)
+            .collect::<Result<_, WorldError>>()?;
         let mut routes = BTreeMap::new();
         for (dialler, acceptor) in pairs(topology) {
-            let addresses = (relay.front(dialler, acceptor), relay.back(dialler, acceptor));
+            let addresses = (
+                relay.front(dialler, acceptor),
+                relay.back(dialler, acceptor),
+            );
             let (Some(front), Some(back)) = addresses else {
                 unreachable!("the relay was started with this pair");
             };
@@ -90,14 +99,18 @@ impl Setup {
                 endpoint,
                 listen: SocketAddr::new(LOOPBACK, 0),
                 credentials: self.credentials[&node].clone(),
-                dial: dial.map(|id| (id, self.routes[&(node, NodeId::Replica(id))])).collect(),
+                dial: dial
+                    .map(|id| (id, self.routes[&(node, NodeId::Replica(id))]))
+                    .collect(),
             }
         };
         ClientHostConfig {
             protocol: self.protocol(),
             replicas: self.topology.replica_ids().collect(),
             endpoints: (0..self.topology.clients).map(endpoint).collect(),
-            timeouts: ClientTimeouts { vr: timeouts::vr_client(&self.cluster.timeouts) },
+            timeouts: ClientTimeouts {
+                vr: timeouts::vr_client(&self.cluster.timeouts),
+            },
             clock: self.clock,
             seed: self.seed.stream("client host").0,
             probe_token: self.probe_token(),
@@ -116,12 +129,19 @@ impl Setup {
         let storage = home.join("storage");
         fs::create_dir_all(&storage).map_err(file_error(&storage))?;
         let config = home.join("config.toml");
-        let failed = |reason: String| WorldError::Start { replica: id, reason };
+        let failed = |reason: String| WorldError::Start {
+            replica: id,
+            reason,
+        };
         let rules = serde_json::to_string(rules).map_err(|error| failed(error.to_string()))?;
         let text = self.config(id, storage, rules).to_toml();
         let text = text.map_err(|error| failed(error.to_string()))?;
         fs::write(&config, text).map_err(file_error(&config))?;
-        Ok(ChildSpec { executable: self.executable.clone(), config, log: self.log(id) })
+        Ok(ChildSpec {
+            executable: self.executable.clone(),
+            config,
+            log: self.log(id),
+        })
     }
 
     fn config(&self, me: ReplicaId, directory: PathBuf, rules: String) -> ReplicaConfig {
@@ -135,7 +155,10 @@ impl Setup {
             }
         }
         // The plan has seen to it that this is a port.
-        let port = self.cluster.base_port.map_or(0, |base| base.saturating_add(me.0));
+        let port = self
+            .cluster
+            .base_port
+            .map_or(0, |base| base.saturating_add(me.0));
         ReplicaConfig {
             me,
             replicas: self.topology.replica_ids().collect(),
@@ -180,5 +203,8 @@ impl Setup {
 
 fn file_error(path: &Path) -> impl Fn(std::io::Error) -> WorldError + use<> {
     let path = path.to_owned();
-    move |source| WorldError::File { path: path.clone(), source }
+    move |source| WorldError::File {
+        path: path.clone(),
+        source,
+    }
 }

@@ -41,7 +41,11 @@ impl SimulatedWorld {
 
     /// A world at its start.
     pub fn new(options: &SimulatedWorldOptions) -> Self {
-        let SimulatedWorldOptions { cluster, topology, seed } = options;
+        let SimulatedWorldOptions {
+            cluster,
+            topology,
+            seed,
+        } = options;
         let Protocol::Vr = cluster.protocol;
         let config = SimulationConfig {
             fence_incarnations: cluster.fence_incarnations,
@@ -62,7 +66,10 @@ impl SimulatedWorld {
         let client =
             move |id: ClientId| VrClient::new(id, replicas.clone(), timeouts::vr_client(&patience));
         let ids = topology.replica_ids().collect();
-        Self { simulation: Simulation::new(config, replica, client), replicas: ids }
+        Self {
+            simulation: Simulation::new(config, replica, client),
+            replicas: ids,
+        }
     }
 
     /// From now on `sink` is told of everything.
@@ -113,13 +120,22 @@ impl World for SimulatedWorld {
 
     fn next(&mut self, until: Timestamp) -> Result<Option<Occurrence>, WorldError> {
         use viewstorm_simulator::Occurrence as Simulated;
-        Ok(self.simulation.next(until).map(|occurrence| match occurrence {
-            Simulated::Completed { client, time, completion } => {
-                Occurrence::Completed { client, time, completion }
-            }
-            Simulated::Observed(observation) => Occurrence::Observed(observation),
-            Simulated::Violation(violation) => Occurrence::Broken(broken(&violation)),
-        }))
+        Ok(self
+            .simulation
+            .next(until)
+            .map(|occurrence| match occurrence {
+                Simulated::Completed {
+                    client,
+                    time,
+                    completion,
+                } => Occurrence::Completed {
+                    client,
+                    time,
+                    completion,
+                },
+                Simulated::Observed(observation) => Occurrence::Observed(observation),
+                Simulated::Violation(violation) => Occurrence::Broken(broken(&violation)),
+            }))
     }
 
     fn stop(&mut self) -> Result<WorldFacts, WorldError> {

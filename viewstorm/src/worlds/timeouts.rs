@@ -21,5 +21,7 @@ pub(super) fn vr(plan: &Timeouts) -> VrTimeouts {
 
 /// A VR client's.
 pub(super) fn vr_client(plan: &Timeouts) -> VrClientTimeouts {
-    VrClientTimeouts { resend: plan.resend }
+    VrClientTimeouts {
+        resend: plan.resend,
+    }
 }

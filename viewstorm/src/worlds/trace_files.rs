@@ -30,7 +30,13 @@ impl TraceFiles {
         let mut nodes = BTreeMap::new();
         for node in topology.replica_ids().map(NodeId::Replica) {
             let file = BufWriter::new(File::create_new(folder.join(trace_file(node)))?);
-            nodes.insert(node, Node { file, incarnation: Incarnation(0) });
+            nodes.insert(
+                node,
+                Node {
+                    file,
+                    incarnation: Incarnation(0),
+                },
+            );
         }
         Ok(Self { nodes })
     }
@@ -38,8 +44,14 @@ impl TraceFiles {
 
 impl TraceSink for TraceFiles {
     fn record(&mut self, time: Timestamp, at: NodeId, lamport: u64, event: Simulated<'_>) {
-        let Some(node) = self.nodes.get_mut(&at) else { return };
-        let label = |kind: &'static str, view, number| MessageLabel { kind: kind.into(), view, number };
+        let Some(node) = self.nodes.get_mut(&at) else {
+            return;
+        };
+        let label = |kind: &'static str, view, number| MessageLabel {
+            kind: kind.into(),
+            view,
+            number,
+        };
         let event = match event {
             Simulated::Started(incarnation) => {
                 node.incarnation = incarnation;
@@ -47,17 +59,37 @@ impl TraceSink for TraceFiles {
             }
             // A process that is killed writes no last line.
             Simulated::Exited(_) => return,
-            Simulated::Sent { to, kind, view, number } => {
-                TraceEvent::Sent { to, message: label(kind, view, number) }
-            }
-            Simulated::Received { from, stamp, kind, view, number } => {
-                TraceEvent::Received { from, stamp, message: label(kind, view, number) }
-            }
+            Simulated::Sent {
+                to,
+                kind,
+                view,
+                number,
+            } => TraceEvent::Sent {
+                to,
+                message: label(kind, view, number),
+            },
+            Simulated::Received {
+                from,
+                stamp,
+                kind,
+                view,
+                number,
+            } => TraceEvent::Received {
+                from,
+                stamp,
+                message: label(kind, view, number),
+            },
             Simulated::Persisted(record) => TraceEvent::Persisted { record },
             Simulated::Noted(note) => TraceEvent::Noted { note: note.clone() },
         };
         let time = time.as_nanos();
-        let record = TraceRecord { time, lamport, node: at, incarnation: node.incarnation, event };
+        let record = TraceRecord {
+            time,
+            lamport,
+            node: at,
+            incarnation: node.incarnation,
+            event,
+        };
         // A full disk shows where the run's other files are written; a broken trace is read up to its break.
         drop(serde_json::to_writer(&mut node.file, &record));
         drop(node.file.write_all(b"\n"));

@@ -5,7 +5,14 @@ use crate::support::Home;
 fn check(lines: &str, code: i32) -> String {
     let home = Home::new();
     std::fs::write(home.path().join("history.jsonl"), lines).unwrap();
-    let ended = home.viewstorm(&["check", "history.jsonl", "--model", "register", "--check", "linearizability"]);
+    let ended = home.viewstorm(&[
+        "check",
+        "history.jsonl",
+        "--model",
+        "register",
+        "--check",
+        "linearizability",
+    ]);
     let ended = ended.expect(code);
     ended.stdout + &ended.stderr
 }
@@ -38,7 +45,10 @@ fn a_stale_read_is_shown_with_the_operations_that_contradict_it() {
 #[test]
 fn a_malformed_line_is_named() {
     let said = check(&format!("{WRITES}{{\"time\":7,\"process\":}}\n"), 3);
-    assert!(said.contains("history.jsonl") && said.contains("line 5"), "{said}");
+    assert!(
+        said.contains("history.jsonl") && said.contains("line 5"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn an_interrupted_run_ends_in_order_with_a_complete_history_and_says_so() {
     let history = history(&home.run_folder());
     let reason = history.end.as_ref().and_then(|end| end.interrupted.clone());
     assert_eq!(reason.as_deref(), Some("interrupted (SIGINT)"));
-    assert_eq!(results(&home.run_folder()).outcome.validity, Validity::Unknown);
+    assert_eq!(
+        results(&home.run_folder()).outcome.validity,
+        Validity::Unknown
+    );
 }
 
 #[test]
@@ -58,7 +61,9 @@ fn replicas_die_with_a_harness_that_is_killed() {
     // What was recorded until then can be judged, and does not look complete.
     let folder = home.run_folder();
     assert!(!history(&folder).is_complete());
-    let ended = home.viewstorm(&["check", folder.to_str().unwrap()]).expect(2);
+    let ended = home
+        .viewstorm(&["check", folder.to_str().unwrap()])
+        .expect(2);
     assert!(ended.stdout.contains("breaks off"), "{}", ended.stdout);
 }
 

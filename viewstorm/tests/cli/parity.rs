@@ -56,11 +56,18 @@ fn shape(folder: &Path) -> Shape {
     let (results, history) = (results(folder), history(folder));
     let (mut messages, mut notes) = (BTreeSet::new(), BTreeSet::new());
     for replica in 0..3 {
-        let trace = std::fs::read_to_string(folder.join(format!("trace/r{replica}.jsonl"))).unwrap();
+        let trace =
+            std::fs::read_to_string(folder.join(format!("trace/r{replica}.jsonl"))).unwrap();
         for line in trace.lines() {
-            serde_json::from_str::<TraceRecord>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            serde_json::from_str::<TraceRecord>(line)
+                .unwrap_or_else(|error| panic!("{error}: {line}"));
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
-            let text = |path: &str| value.pointer(path).and_then(|text| text.as_str()).map(str::to_owned);
+            let text = |path: &str| {
+                value
+                    .pointer(path)
+                    .and_then(|text| text.as_str())
+                    .map(str::to_owned)
+            };
             if text("/trace").as_deref() == Some("received") {
                 messages.extend(text("/kind"));
             }
@@ -71,11 +78,19 @@ fn shape(folder: &Path) -> Shape {
     messages.retain(|kind| !matches!(kind.as_str(), "GetState" | "NewState"));
     notes.remove("dropped");
     let worlds_own = |check: &&str| !matches!(*check, "invariants" | "liveness");
-    let checks = results.verdict.checks.iter().map(|check| check.check.as_str());
+    let checks = results
+        .verdict
+        .checks
+        .iter()
+        .map(|check| check.check.as_str());
     Shape {
         validity: results.outcome.validity,
         checks: checks.filter(worlds_own).map(str::to_owned).collect(),
-        faults: history.faults.iter().map(|event| (event.fault, event.f.clone(), event.stage)).collect(),
+        faults: history
+            .faults
+            .iter()
+            .map(|event| (event.fault, event.f.clone(), event.stage))
+            .collect(),
         operations: history
             .operations
             .iter()
@@ -92,11 +107,23 @@ fn a_plan_means_the_same_in_both_worlds() {
     let run = |world: &str| {
         let home = Home::new();
         let plan = home.plan(PLAN);
-        home.viewstorm(&["run", plan.to_str().unwrap(), "--seed", "2", "--world", world]).expect(0);
+        home.viewstorm(&[
+            "run",
+            plan.to_str().unwrap(),
+            "--seed",
+            "2",
+            "--world",
+            world,
+        ])
+        .expect(0);
         shape(&home.run_folder())
     };
     let (processes, simulated) = (run("processes"), run("simulated"));
     assert_eq!(processes, simulated);
     assert_eq!(processes.validity, Validity::Valid);
-    assert_eq!(processes.faults.len(), 4 * 5, "planned, applied, confirmed, healed, seen gone");
+    assert_eq!(
+        processes.faults.len(),
+        4 * 5,
+        "planned, applied, confirmed, healed, seen gone"
+    );
 }

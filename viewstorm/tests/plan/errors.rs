@@ -187,7 +187,10 @@ fn a_directory_is_no_plan() {
 
 #[test]
 fn a_crash_without_a_return_stays_in_crash_stop() {
-    let text = with_fault!("kill", "target = \"one\"\n[model]\nnodes = \"crash-stop\"\n");
+    let text = with_fault!(
+        "kill",
+        "target = \"one\"\n[model]\nnodes = \"crash-stop\"\n"
+    );
     assert!(Plan::parse("plan.toml", text, &[]).is_ok());
 }
 

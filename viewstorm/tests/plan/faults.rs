@@ -36,18 +36,33 @@ impl Drawn {
                 // A tenth of the run at least, so that a few of them are not thousands.
                 let period = share(period).max(duration / 10).max(LEAST);
                 let until = until.map(|until| share(until).max(first + LEAST));
-                When::Every { period, first, jitter: period.mul_f64(jitter), until, count }
+                When::Every {
+                    period,
+                    first,
+                    jitter: period.mul_f64(jitter),
+                    until,
+                    count,
+                }
             }
         };
         let is_flapping = matches!(&self.fault, Fault::Partition(it) if it.flapping.is_some());
         let length = match self.fault {
             Fault::Restart(_) => None,
-            Fault::Disk(DiskFault { effect: DiskEffect::BitFlip { .. }, .. }) => None,
+            Fault::Disk(DiskFault {
+                effect: DiskEffect::BitFlip { .. },
+                ..
+            }) => None,
             _ if is_flapping => None,
             _ => self.length.map(|length| share(length).max(LEAST)),
         };
         let seed = self.seed.map(Seed);
-        Declaration { name: self.name, fault: self.fault, when, length, seed }
+        Declaration {
+            name: self.name,
+            fault: self.fault,
+            when,
+            length,
+            seed,
+        }
     }
 }
 
@@ -57,7 +72,11 @@ fn node() -> impl Strategy<Value = NodeId> {
 
 fn target(with_clients: bool) -> impl Strategy<Value = Target> {
     let replica = (0u16..3).prop_map(NodeId::replica);
-    let named = if with_clients { node().boxed() } else { replica.boxed() };
+    let named = if with_clients {
+        node().boxed()
+    } else {
+        replica.boxed()
+    };
     prop_oneof![
         prop::sample::select(vec![
             Target::One,
@@ -74,8 +93,14 @@ fn target(with_clients: bool) -> impl Strategy<Value = Target> {
 
 fn links() -> impl Strategy<Value = Vec<Link>> {
     let link = (0u16..3, 1u16..4).prop_map(|(from, step)| match step {
-        3 => Link { from: NodeId::replica(from), to: NodeId::Client(0) },
-        step => Link { from: NodeId::replica(from), to: NodeId::replica((from + step) % 3) },
+        3 => Link {
+            from: NodeId::replica(from),
+            to: NodeId::Client(0),
+        },
+        step => Link {
+            from: NodeId::replica(from),
+            to: NodeId::replica((from + step) % 3),
+        },
     });
     prop::collection::vec(link, 1..4)
 }
@@ -91,7 +116,10 @@ fn share() -> impl Strategy<Value = f64> {
 }
 
 fn partition() -> impl Strategy<Value = Fault> {
-    let groups = vec![vec![NodeId::replica(2)], vec![NodeId::replica(0), NodeId::Client(0)]];
+    let groups = vec![
+        vec![NodeId::replica(2)],
+        vec![NodeId::replica(0), NodeId::Client(0)],
+    ];
     let shape = prop_oneof![
         prop::sample::select(vec![
             Shape::Halves,
@@ -102,7 +130,11 @@ fn partition() -> impl Strategy<Value = Fault> {
         target(true).prop_map(Shape::Isolate),
         links().prop_map(Shape::Links),
     ];
-    let sides = vec![ClientSides::Split, ClientSides::Majority, ClientSides::Untouched];
+    let sides = vec![
+        ClientSides::Split,
+        ClientSides::Majority,
+        ClientSides::Untouched,
+    ];
     let way = prop::sample::select(vec![Way::Both, Way::In, Way::Out]);
     let layer = prop::sample::select(vec![Layer::Datagrams, Layer::Messages]);
     let flapping = prop::option::of(duration(100..10_000));
@@ -113,8 +145,18 @@ fn partition() -> impl Strategy<Value = Fault> {
                 Shape::MajoritiesRing | Shape::Bridge => (true, Way::Both),
                 _ => (true, way),
             };
-            let clients = if has_sides { clients } else { ClientSides::Split };
-            Fault::Partition(Partition { shape, clients, way, layer, flapping })
+            let clients = if has_sides {
+                clients
+            } else {
+                ClientSides::Split
+            };
+            Fault::Partition(Partition {
+                shape,
+                clients,
+                way,
+                layer,
+                flapping,
+            })
         },
     )
 }
@@ -173,21 +215,34 @@ prop_compose! {
 }
 
 fn disk_effect() -> impl Strategy<Value = DiskEffect> {
-    let places = vec![DamagePlace::Tail, DamagePlace::Middle, DamagePlace::Superblock];
+    let places = vec![
+        DamagePlace::Tail,
+        DamagePlace::Middle,
+        DamagePlace::Superblock,
+    ];
     prop_oneof![
         duration(1..5_000).prop_map(DiskEffect::SlowSync),
         Just(DiskEffect::FailingSync),
-        prop::sample::select(places)
-            .prop_map(|place| DiskEffect::BitFlip { place, budget: Budget::Unrestricted }),
+        prop::sample::select(places).prop_map(|place| DiskEffect::BitFlip {
+            place,
+            budget: Budget::Unrestricted
+        }),
     ]
 }
 
 fn clock_effect() -> impl Strategy<Value = ClockEffect> {
     let nanos = 10_000_000i64..3_600_000_000_000;
     prop_oneof![
-        (nanos, any::<bool>()).prop_map(|(by, back)| ClockEffect::Jump(if back { -by } else { by })),
-        (1i32..=900_000, any::<bool>())
-            .prop_map(|(ppm, slow)| ClockEffect::Drift(if slow { -ppm } else { ppm })),
+        (nanos, any::<bool>()).prop_map(|(by, back)| ClockEffect::Jump(if back {
+            -by
+        } else {
+            by
+        })),
+        (1i32..=900_000, any::<bool>()).prop_map(|(ppm, slow)| ClockEffect::Drift(if slow {
+            -ppm
+        } else {
+            ppm
+        })),
         Just(ClockEffect::Freeze),
     ]
 }
@@ -196,7 +251,10 @@ fn machine() -> impl Strategy<Value = Fault> {
     prop_oneof![
         target(false).prop_map(Fault::PowerLoss),
         (target(false), 1u64..=1_000_000, any::<bool>()).prop_map(|(target, effect, power)| {
-            Fault::Crash(CrashFault { target, point: CrashPoint { effect, power } })
+            Fault::Crash(CrashFault {
+                target,
+                point: CrashPoint { effect, power },
+            })
         }),
         (target(false), disk_effect())
             .prop_map(|(target, effect)| Fault::Disk(DiskFault { target, effect })),
@@ -217,12 +275,24 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
         machine(),
     ];
     let share = || 0.0f64..1.0;
-    let every = (share(), share(), prop::option::of(share()), prop::option::of(1u32..20));
+    let every = (
+        share(),
+        share(),
+        prop::option::of(share()),
+        prop::option::of(1u32..20),
+    );
     let times = (share(), prop::option::of(share()), prop::option::of(every));
     let name = prop::option::of("[a-z][a-z ]{0,20}");
     (name, fault, times, any::<Option<u64>>()).prop_map(|(name, fault, times, seed)| {
         let (at, length, every) = times;
-        Drawn { name, fault, at, length, seed, every }
+        Drawn {
+            name,
+            fault,
+            at,
+            length,
+            seed,
+            every,
+        }
     })
 }
 
@@ -248,7 +318,9 @@ fn faults_are_read_as_they_are_meant() {
         at = "1s"
     "#;
     let plan = Plan::parse("x.toml", text, &[]).unwrap();
-    let [partition, kill, delay] = plan.nemesis.settled.as_slice() else { panic!("{plan:?}") };
+    let [partition, kill, delay] = plan.nemesis.settled.as_slice() else {
+        panic!("{plan:?}")
+    };
     let isolated = Target::Named(vec![NodeId::replica(0), NodeId::Client(1)]);
     let expected = Partition {
         shape: Shape::Isolate(isolated),
@@ -269,7 +341,10 @@ fn faults_are_read_as_they_are_meant() {
         count: Some(2),
     };
     assert_eq!(kill.when, every);
-    let rule = Delay { base: Duration::from_millis(50), jitter: Duration::from_millis(10) };
+    let rule = Delay {
+        base: Duration::from_millis(50),
+        jitter: Duration::from_millis(10),
+    };
     let links = Links::Of(Target::All, Way::Both);
     let effect = LinkEffect::Delay(rule);
     assert_eq!(delay.fault, Fault::Links(LinkFault { links, effect }));
@@ -311,13 +386,29 @@ fn machine_faults_are_read_as_they_are_meant() {
         at = "5s"
     "#;
     let plan = Plan::parse("x.toml", text, &[]).unwrap();
-    let found: Vec<Fault> = plan.nemesis.settled.iter().map(|one| one.fault.clone()).collect();
+    let found: Vec<Fault> = plan
+        .nemesis
+        .settled
+        .iter()
+        .map(|one| one.fault.clone())
+        .collect();
     let (budget, place) = (Budget::Minority, DamagePlace::Superblock);
-    let clock = |effect| Fault::Clock(ClockFault { target: Target::One, effect });
+    let clock = |effect| {
+        Fault::Clock(ClockFault {
+            target: Target::One,
+            effect,
+        })
+    };
     let disk = |target, effect| Fault::Disk(DiskFault { target, effect });
-    let point = CrashPoint { effect: 7, power: true };
+    let point = CrashPoint {
+        effect: 7,
+        power: true,
+    };
     let expected = [
-        Fault::Crash(CrashFault { target: Target::Primary, point }),
+        Fault::Crash(CrashFault {
+            target: Target::Primary,
+            point,
+        }),
         disk(Target::One, DiskEffect::Wipe { budget }),
         clock(ClockEffect::Jump(-1_500_000_000)),
         clock(ClockEffect::Drift(-40_000)),
@@ -333,7 +424,10 @@ fn a_resolved_plan_has_every_fault_with_its_time_and_stream() {
                 target = \"primary\"\nevery = \"4s\"\njitter = \"500ms\"\nfor = \"1s\"\n";
     let plan = Plan::parse("x.toml", text, &[]).unwrap();
     let written = plan.resolved(Seed(7)).to_toml();
-    let faults = written.split("[[nemesis]]").skip(1).map(|fault| fault.split("\n[").next());
+    let faults = written
+        .split("[[nemesis]]")
+        .skip(1)
+        .map(|fault| fault.split("\n[").next());
     let faults: Vec<_> = faults.flatten().collect();
     insta::assert_snapshot!(faults.join("---"));
 }
@@ -344,7 +438,13 @@ fn message_kinds_are_those_of_the_protocol() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = directory.join("../protocol/src/vr/message.rs");
     let source = std::fs::read_to_string(source).unwrap();
-    let body = source.split("fn kind(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let body = source
+        .split("fn kind(&self)")
+        .nth(1)
+        .unwrap()
+        .split("\n    }\n")
+        .next()
+        .unwrap();
     let kinds: Vec<&str> = body.split('"').skip(1).step_by(2).collect();
     assert!(kinds.len() >= 10, "{kinds:?}");
     for kind in kinds {
@@ -352,6 +452,9 @@ fn message_kinds_are_those_of_the_protocol() {
             "name = \"x\"\n[[nemesis]]\nfault = \"messages\"\nact = \"drop\"\ntarget = \"one\"\n\
              at = \"1s\"\nkinds = [\"{kind}\"]\n"
         );
-        assert!(Plan::parse("x.toml", &text, &[]).is_ok(), "{kind} cannot be named");
+        assert!(
+            Plan::parse("x.toml", &text, &[]).is_ok(),
+            "{kind} cannot be named"
+        );
     }
 }

@@ -14,7 +14,10 @@ mod inbox;
 mod outbox;
 mod pair;
 mod port;
-#[expect(clippy::module_inception, reason = "the type that this folder is about")]
+#[expect(
+    clippy::module_inception,
+    reason = "the type that this folder is about"
+)]
 mod relay;
 #[cfg(test)]
 mod tests;

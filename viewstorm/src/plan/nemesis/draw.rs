@@ -49,23 +49,38 @@ impl OpenFault {
         match written("name") {
             Some(toml::Value::String(name)) => name,
             _ => {
-                let parts = ["fault", "on", "at", "every"].into_iter().filter_map(written);
-                parts.map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
+                let parts = ["fault", "on", "at", "every"]
+                    .into_iter()
+                    .filter_map(written);
+                parts
+                    .map(|part| part.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ")
             }
         }
     }
 
     /// Every time it comes, with what it then is.
     fn draw(&self, stream: Seed, around: &Around<'_>) -> Vec<Declaration> {
-        let duration = around.duration.as_ref().map_or(Duration::ZERO, |(duration, _)| *duration);
+        let duration = around
+            .duration
+            .as_ref()
+            .map_or(Duration::ZERO, |(duration, _)| *duration);
         let first = self.draw_once(stream, 0, around);
-        let first = Declaration { seed: Some(first.seed.unwrap_or(stream)), ..first };
+        let first = Declaration {
+            seed: Some(first.seed.unwrap_or(stream)),
+            ..first
+        };
         let timeline = Timeline::expand(std::slice::from_ref(&first), stream, duration);
         let times = (0..).zip(timeline.declarations());
         times
             .map(|(index, time)| {
                 let Declaration { fault, length, .. } = self.draw_once(stream, index, around);
-                Declaration { fault, length, ..time }
+                Declaration {
+                    fault,
+                    length,
+                    ..time
+                }
             })
             .collect()
     }
@@ -93,8 +108,9 @@ impl OpenFault {
         value: impl Fn(&str, &Setting) -> toml::Value,
     ) -> Option<Declaration> {
         let settings = self.settings.iter();
-        let table: toml::Table =
-            settings.map(|(key, setting)| (key.clone(), value(key, setting))).collect();
+        let table: toml::Table = settings
+            .map(|(key, setting)| (key.clone(), value(key, setting)))
+            .collect();
         let text = table.to_string();
         let table = DeTable::parse(&text).ok()?;
         let (span, errors) = (table.span(), Errors::default());
@@ -134,7 +150,9 @@ fn between(least: &toml::Value, most: &toml::Value, random: &mut ChaCha8Rng) -> 
         (toml::Value::String(from), toml::Value::String(to)) => {
             let nanos = |text: &str| duration::parse(text).map_or(0, |it| it.as_nanos() as u64);
             let (from, to) = (nanos(from), nanos(to));
-            let unit = [1_000_000, 1_000].into_iter().find(|unit| from % unit == 0 && to % unit == 0);
+            let unit = [1_000_000, 1_000]
+                .into_iter()
+                .find(|unit| from % unit == 0 && to % unit == 0);
             let unit = unit.unwrap_or(1);
             let drawn = random.random_range(from / unit..=to / unit) * unit;
             toml::Value::String(duration::write(Duration::from_nanos(drawn)))
@@ -152,7 +170,11 @@ fn between(least: &toml::Value, most: &toml::Value, random: &mut ChaCha8Rng) -> 
             let drawn = (from + (to - from) * step).clamp(from, to);
             // Without the last digits of a binary fraction: 0.30000000000000004 is no number for a plan.
             let short = (drawn * 1e6).round() / 1e6;
-            toml::Value::Float(if (from..=to).contains(&short) { short } else { drawn })
+            toml::Value::Float(if (from..=to).contains(&short) {
+                short
+            } else {
+                drawn
+            })
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 use viewstorm_nemesis::{
-    Budget, ClientSides, DamagePlace, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links, MessageFault, Numbers,
-    PROBE_KIND, Partition, Shape, TapAct, Target, Way,
+    Budget, ClientSides, DamagePlace, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links,
+    MessageFault, Numbers, PROBE_KIND, Partition, Shape, TapAct, Target, Way,
 };
 
 use super::model::LEAST_FLAPPING;
@@ -105,8 +105,11 @@ impl Choice for ShapeName {
 }
 
 impl Choice for ClientSides {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("split", Self::Split), ("majority", Self::Majority), ("untouched", Self::Untouched)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("split", Self::Split),
+        ("majority", Self::Majority),
+        ("untouched", Self::Untouched),
+    ];
 }
 
 impl Choice for Way {
@@ -115,8 +118,11 @@ impl Choice for Way {
 }
 
 impl Choice for Flow {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("both", Self::Both), ("send", Self::Send), ("receive", Self::Receive)];
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("both", Self::Both),
+        ("send", Self::Send),
+        ("receive", Self::Receive),
+    ];
 }
 
 impl Choice for Layer {
@@ -144,7 +150,10 @@ impl Choice for ActName {
 
 /// The name of a value, as a plan writes it.
 pub(super) fn name_of<T: Choice + PartialEq>(value: T) -> &'static str {
-    T::ALL.iter().find(|(_, choice)| *choice == value).map_or("", |(name, _)| *name)
+    T::ALL
+        .iter()
+        .find(|(_, choice)| *choice == value)
+        .map_or("", |(name, _)| *name)
 }
 
 /// All names that the value of a key can have without parameters of its own, in a fault of this kind; none
@@ -155,9 +164,10 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
     }
     let needs_more = ["isolate", "groups", "links"];
     Some(match key {
-        "shape" => {
-            names::<ShapeName>().into_iter().filter(|name| !needs_more.contains(name)).collect()
-        }
+        "shape" => names::<ShapeName>()
+            .into_iter()
+            .filter(|name| !needs_more.contains(name))
+            .collect(),
         "clients" => names::<ClientSides>(),
         "layer" => names::<Layer>(),
         "place" => names::<DamagePlace>(),
@@ -211,7 +221,10 @@ impl FaultKind {
             Self::Delay | Self::Loss | Self::Duplicate | Self::Reorder | Self::Corrupt => {
                 let effect = self.read_effect(section);
                 let links = read_links(section, around);
-                Fault::Links(LinkFault { links: links?, effect: effect? })
+                Fault::Links(LinkFault {
+                    links: links?,
+                    effect: effect?,
+                })
             }
         };
         Some(fault)
@@ -226,8 +239,17 @@ impl FaultKind {
             _ => {
                 let share = needed_share(section);
                 let by = section.duration("delay", LEAST_DELAY);
-                let by = needed(section, by, "delay", "how long datagrams are held back", "20ms");
-                LinkEffect::Reorder { share: share?, by: by? }
+                let by = needed(
+                    section,
+                    by,
+                    "delay",
+                    "how long datagrams are held back",
+                    "20ms",
+                );
+                LinkEffect::Reorder {
+                    share: share?,
+                    by: by?,
+                }
             }
         })
     }
@@ -244,7 +266,11 @@ pub(super) fn needed<T>(
     if field.is_absent() {
         let title = format!("this fault does not say {what}");
         let help = format!("for example `{key} = \"{example}\"`");
-        section.note(PlanError::at(section.span(), title, "").help(help).missing());
+        section.note(
+            PlanError::at(section.span(), title, "")
+                .help(help)
+                .missing(),
+        );
     }
     field.value()
 }
@@ -275,9 +301,14 @@ fn read_share(section: &mut Section<'_, '_>) -> Field<f64> {
 
 fn needed_delay(section: &mut Section<'_, '_>) -> Option<Delay> {
     let base = section.duration("delay", LEAST_DELAY);
-    let jitter = section.duration("delay-jitter", Duration::ZERO).known(Duration::ZERO);
+    let jitter = section
+        .duration("delay-jitter", Duration::ZERO)
+        .known(Duration::ZERO);
     let base = needed(section, base, "delay", "by how much", "50ms");
-    Some(Delay { base: base?, jitter: jitter?.0 })
+    Some(Delay {
+        base: base?,
+        jitter: jitter?.0,
+    })
 }
 
 /// Links of a target, or named ones. Default: all links.
@@ -307,7 +338,10 @@ fn read_partition(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<
     let flapping = section.duration("flapping", LEAST_FLAPPING).known_some();
     let Some(name) = needed(section, name, "shape", "its shape", "halves") else {
         // Their errors are worth having; what is left of them is not.
-        let _ = (section.target("target", Whom::Nodes, around), section.groups("groups", around));
+        let _ = (
+            section.target("target", Whom::Nodes, around),
+            section.groups("groups", around),
+        );
         let _ = section.links("links", around);
         return None;
     };
@@ -321,7 +355,11 @@ fn read_partition(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<
     };
     if let Some(span) = name_span.filter(|_| replicas < least) {
         let title = format!("{replicas} replicas make no such partition");
-        section.note(PlanError::at(&span, title, format!("needs {least} replicas or more")));
+        section.note(PlanError::at(
+            &span,
+            title,
+            format!("needs {least} replicas or more"),
+        ));
         return None;
     }
     if let Field::Here(Way::In | Way::Out, span) = &way
@@ -334,7 +372,11 @@ fn read_partition(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<
     }
     if let (Some(Shape::Links(_)), Some(span)) = (&shape, clients.span()) {
         let title = "these links are named one by one";
-        section.note(PlanError::at(span, title, "goes with a shape that has sides"));
+        section.note(PlanError::at(
+            span,
+            title,
+            "goes with a shape that has sides",
+        ));
         return None;
     }
     Some(Fault::Partition(Partition {
@@ -406,7 +448,11 @@ fn needed_list<T>(
     if field.is_absent() {
         let title = format!("this shape needs its `{key}`");
         let help = format!("for example `{key} = {example}`");
-        section.note(PlanError::at(section.span(), title, "").help(help).missing());
+        section.note(
+            PlanError::at(section.span(), title, "")
+                .help(help)
+                .missing(),
+        );
     }
     field.value()
 }
@@ -453,8 +499,11 @@ fn read_kinds(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
     for (kind, span) in &kinds {
         if !MESSAGE_KINDS.contains(&kind.as_str()) {
             is_valid = false;
-            let Refusal { problem, expected, help } =
-                unknown_name(kind, MESSAGE_KINDS.iter().copied());
+            let Refusal {
+                problem,
+                expected,
+                help,
+            } = unknown_name(kind, MESSAGE_KINDS.iter().copied());
             let title = format!("a kind of message {problem}");
             section.note(PlanError::at(span, title, expected).maybe_help(help));
         }
@@ -478,9 +527,10 @@ impl Section<'_, '_> {
             };
             let numbers: Vec<Option<u64>> = list.iter().map(number).collect();
             match numbers.as_slice() {
-                [Some(from), Some(to)] if from <= to && i64::try_from(*to).is_ok() => {
-                    Ok(Numbers { from: *from, to: *to })
-                }
+                [Some(from), Some(to)] if from <= to && i64::try_from(*to).is_ok() => Ok(Numbers {
+                    from: *from,
+                    to: *to,
+                }),
                 _ => Err(Refusal::value("is no range", EXPECTED)),
             }
         })
@@ -489,14 +539,23 @@ impl Section<'_, '_> {
 
 /// A cut that comes and goes does so at least once.
 pub(super) fn check_length(section: &Section<'_, '_>, fault: &Fault, length: Option<Duration>) {
-    let Fault::Partition(Partition { flapping: Some(flapping), .. }) = fault else { return };
+    let Fault::Partition(Partition {
+        flapping: Some(flapping),
+        ..
+    }) = fault
+    else {
+        return;
+    };
     if let Some(length) = length.filter(|length| *length < *flapping * 2) {
         let title = format!(
             "a partition of {} does not come and go every {}",
             duration::write(length),
             duration::write(*flapping)
         );
-        let label = format!("expected `for` of {} or more", duration::write(*flapping * 2));
+        let label = format!(
+            "expected `for` of {} or more",
+            duration::write(*flapping * 2)
+        );
         section.note(PlanError::at(section.span(), title, label));
     }
 }

@@ -45,13 +45,11 @@ pub(super) struct Around<'a> {
 }
 
 /// Reads all `[[nemesis]]`.
-pub(super) fn read(
-    plan: &mut Section<'_, '_>,
-    around: &Around<'_>,
-    errors: &Errors,
-) -> Faults {
+pub(super) fn read(plan: &mut Section<'_, '_>, around: &Around<'_>, errors: &Errors) -> Faults {
     let mut faults = Faults::default();
-    let Some((value, span)) = plan.take("nemesis") else { return faults };
+    let Some((value, span)) = plan.take("nemesis") else {
+        return faults;
+    };
     let tables = match value {
         DeValue::Array(tables) => tables,
         other => {
@@ -63,13 +61,22 @@ pub(super) fn read(
     };
     if tables.len() > MAX_TABLES {
         let title = format!("the plan has {} faults", tables.len());
-        plan.note(PlanError::at(&span, title, format!("expected at most {MAX_TABLES}")));
+        plan.note(PlanError::at(
+            &span,
+            title,
+            format!("expected at most {MAX_TABLES}"),
+        ));
         return faults;
     }
     let mut most = 0_u64;
     for table in tables {
-        let Some(one) = read_one(table, around, errors) else { continue };
-        let duration = around.duration.as_ref().map_or(Duration::ZERO, |(duration, _)| *duration);
+        let Some(one) = read_one(table, around, errors) else {
+            continue;
+        };
+        let duration = around
+            .duration
+            .as_ref()
+            .map_or(Duration::ZERO, |(duration, _)| *duration);
         most = most.saturating_add(one.most(duration));
         match one {
             Read::Settled(fault) => faults.settled.push(fault),
@@ -86,6 +93,10 @@ pub(super) fn draw(faults: &Faults, seed: Seed, around: &Around<'_>) -> Vec<Decl
 }
 
 /// A table that was read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each table and taken apart at once"
+)]
 enum Read {
     Settled(Declaration),
     /// With some of the faults that it can be.
@@ -109,11 +120,19 @@ fn read_one(table: Spanned<DeValue<'_>>, around: &Around<'_>, errors: &Errors) -
         DeValue::Table(table) => table,
         other => {
             let title = format!("a fault is {}, not a table", describe(&other));
-            errors.borrow_mut().push(PlanError::at(&span, title, "expected a table"));
+            errors
+                .borrow_mut()
+                .push(PlanError::at(&span, title, "expected a table"));
             return None;
         }
     };
-    let mut section = Section::new("nemesis", table.clone(), span.clone(), keys::NEMESIS, errors);
+    let mut section = Section::new(
+        "nemesis",
+        table.clone(),
+        span.clone(),
+        keys::NEMESIS,
+        errors,
+    );
     let open = open::open_keys(&table, keys::NEMESIS, &section)?;
     let expected = "a share of seeds above 0, up to 1";
     let chance = section.number("chance", expected, |share| share > 0.0 && share <= 1.0);
@@ -140,8 +159,8 @@ fn read_choices(
     let mut choices = vec![vec![0; open.len()]];
     for (one, options) in open.iter().enumerate() {
         for (other, others) in open.iter().enumerate().skip(one + 1) {
-            for (first, second) in
-                (0..options.options.len()).flat_map(|i| (0..others.options.len()).map(move |j| (i, j)))
+            for (first, second) in (0..options.options.len())
+                .flat_map(|i| (0..others.options.len()).map(move |j| (i, j)))
             {
                 let mut choice = vec![0; open.len()];
                 (choice[one], choice[other]) = (first, second);
@@ -155,7 +174,8 @@ fn read_choices(
     for choice in choices {
         let mut table = table.clone();
         for (open, index) in open.iter().zip(choice) {
-            if let (Some(value), Some(option)) = (table.get_mut(open.key), open.options.get(index)) {
+            if let (Some(value), Some(option)) = (table.get_mut(open.key), open.options.get(index))
+            {
                 *value = option.clone();
             }
         }
@@ -205,7 +225,13 @@ fn read_table(
         fault::check_length(&section, fault, length.flatten());
     }
     section.finish();
-    Some(Declaration { name: name?, fault: fault?, when: when?, length: length?, seed })
+    Some(Declaration {
+        name: name?,
+        fault: fault?,
+        when: when?,
+        length: length?,
+        seed,
+    })
 }
 
 fn read_name(section: &mut Section<'_, '_>) -> Option<Option<String>> {

@@ -61,8 +61,14 @@ pub(super) fn check(section: &Section<'_, '_>, fault: &Fault, ends: bool, model:
 /// a stop for the same reason: the record's checksum tells, and the replica does not start. A disk that was wiped
 /// tells nothing: the replica comes back and votes again as if it never had, which is more than a crash.
 fn need(fault: &Fault, ends: bool) -> Need {
-    let network = |does| Need { does, what: Bound::Network(Network::FairLoss) };
-    let timing = |does| Need { does, what: Bound::Timing };
+    let network = |does| Need {
+        does,
+        what: Bound::Network(Network::FairLoss),
+    };
+    let timing = |does| Need {
+        does,
+        what: Bound::Timing,
+    };
     match fault {
         Fault::Partition(_) => network("loses messages"),
         Fault::Links(fault) => match fault.effect {
@@ -75,25 +81,34 @@ fn need(fault: &Fault, ends: bool) -> Need {
             TapAct::Duplicate(_) => network("duplicates messages"),
             TapAct::Delay(_) | TapAct::Hold => timing("delays messages"),
         },
-        Fault::Kill(_) | Fault::PowerLoss(_) | Fault::Crash(_) if !ends => {
-            Need { does: "stops replicas", what: Bound::Nodes(Nodes::CrashStop) }
-        }
+        Fault::Kill(_) | Fault::PowerLoss(_) | Fault::Crash(_) if !ends => Need {
+            does: "stops replicas",
+            what: Bound::Nodes(Nodes::CrashStop),
+        },
         Fault::Kill(_) | Fault::Restart(_) | Fault::PowerLoss(_) | Fault::Crash(_) => {
             let what = Bound::Nodes(Nodes::CrashRecovery);
-            Need { does: "brings replicas back", what }
+            Need {
+                does: "brings replicas back",
+                what,
+            }
         }
         Fault::Pause(_) => timing("makes replicas slow"),
         Fault::Disk(fault) => match fault.effect {
             DiskEffect::SlowSync(_) => timing("makes replicas slow"),
-            DiskEffect::FailingSync if ends => {
-                Need { does: "brings replicas back", what: Bound::Nodes(Nodes::CrashRecovery) }
-            }
-            DiskEffect::FailingSync | DiskEffect::BitFlip { .. } => {
-                Need { does: "stops replicas", what: Bound::Nodes(Nodes::CrashStop) }
-            }
+            DiskEffect::FailingSync if ends => Need {
+                does: "brings replicas back",
+                what: Bound::Nodes(Nodes::CrashRecovery),
+            },
+            DiskEffect::FailingSync | DiskEffect::BitFlip { .. } => Need {
+                does: "stops replicas",
+                what: Bound::Nodes(Nodes::CrashStop),
+            },
             DiskEffect::Wipe { .. } => {
                 let does = "makes replicas forget what they promised";
-                Need { does, what: Bound::Nodes(Nodes::Byzantine) }
+                Need {
+                    does,
+                    what: Bound::Nodes(Nodes::Byzantine),
+                }
             }
         },
         Fault::Clock(_) => timing("bends clocks"),

@@ -62,7 +62,10 @@ impl OpenFault {
         };
         let keys = table.iter().filter(|(key, _)| key.get_ref() != "chance");
         let settings = keys.filter_map(|(key, value)| setting(key.get_ref(), value.get_ref()));
-        Self { chance, settings: settings.collect() }
+        Self {
+            chance,
+            settings: settings.collect(),
+        }
     }
 }
 
@@ -92,7 +95,9 @@ pub(super) fn open_keys<'i>(
     let mut open = Vec::new();
     let mut is_right = true;
     for key in keys {
-        let Some(value) = table.get(*key) else { continue };
+        let Some(value) = table.get(*key) else {
+            continue;
+        };
         match options(key, value, table) {
             Ok(Some(options)) => open.push(Open { key, options }),
             Ok(None) => {}
@@ -145,12 +150,22 @@ fn options<'i>(
     value: &Spanned<DeValue<'i>>,
     table: &DeTable<'i>,
 ) -> Result<Option<Vec<Spanned<DeValue<'i>>>>, Refused> {
-    let list = || value.get_ref().as_array().into_iter().flatten().cloned().collect::<Vec<_>>();
+    let list = || {
+        value
+            .get_ref()
+            .as_array()
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let options = match form(key, value.get_ref()) {
         Form::Fixed => return Ok(None),
         Form::Any => {
             let named = any_of(key, table).into_iter().flatten();
-            let options: Vec<_> = named.filter_map(|name| spanned(&name, &value.span())).collect();
+            let options: Vec<_> = named
+                .filter_map(|name| spanned(&name, &value.span()))
+                .collect();
             if options.is_empty() {
                 let label = "expected a value, or a range of two".to_owned();
                 return Err(("cannot be \"any\"".to_owned(), label));
@@ -172,7 +187,10 @@ fn options<'i>(
             let label = "expected one value, a range such as [\"1s\", \"2s\"] or [0.1, 0.5], or a \
                          list of names to choose from";
             let is = describe(value.get_ref());
-            return Err((format!("is {is} that leaves nothing open"), label.to_owned()));
+            return Err((
+                format!("is {is} that leaves nothing open"),
+                label.to_owned(),
+            ));
         }
     };
     if options.len() > MAX_OPTIONS {
@@ -193,14 +211,18 @@ fn any_of(key: &str, table: &DeTable<'_>) -> Option<Vec<toml::Value>> {
             .map(|kind| toml::Value::Array(vec![text(kind)]))
             .collect(),
         key => {
-            let fault = table.get("fault").and_then(|fault| fault.get_ref().as_str());
+            let fault = table
+                .get("fault")
+                .and_then(|fault| fault.get_ref().as_str());
             names_of(key, fault)?.into_iter().map(text).collect()
         }
     })
 }
 
 fn is_node(value: &DeValue<'_>) -> bool {
-    value.as_str().is_some_and(|text| text.parse::<NodeId>().is_ok())
+    value
+        .as_str()
+        .is_some_and(|text| text.parse::<NodeId>().is_ok())
 }
 
 fn is_number(value: &DeValue<'_>) -> bool {
@@ -208,13 +230,17 @@ fn is_number(value: &DeValue<'_>) -> bool {
 }
 
 fn is_duration(value: &DeValue<'_>) -> bool {
-    value.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()))
+    value
+        .as_str()
+        .is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// How much a number or a duration is.
 fn size(value: &DeValue<'_>) -> f64 {
     match owned(value) {
-        Some(toml::Value::String(text)) => duration::parse(&text).map_or(0.0, |it| it.as_secs_f64()),
+        Some(toml::Value::String(text)) => {
+            duration::parse(&text).map_or(0.0, |it| it.as_secs_f64())
+        }
         Some(toml::Value::Integer(number)) => number as f64,
         Some(toml::Value::Float(number)) => number,
         _ => 0.0,
@@ -232,7 +258,9 @@ fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
         DeValue::Boolean(flag) => toml::Value::Boolean(*flag),
         DeValue::Datetime(_) | DeValue::Table(_) => return None,
         DeValue::Array(list) => toml::Value::Array(
-            list.iter().map(|item| owned(item.get_ref())).collect::<Option<_>>()?,
+            list.iter()
+                .map(|item| owned(item.get_ref()))
+                .collect::<Option<_>>()?,
         ),
     })
 }
@@ -242,7 +270,9 @@ fn spanned<'i>(value: &toml::Value, span: &Span) -> Option<Spanned<DeValue<'i>>>
     let inner = match value {
         toml::Value::String(text) => DeValue::String(text.clone().into()),
         toml::Value::Array(list) => DeValue::Array(
-            list.iter().map(|item| spanned(item, span)).collect::<Option<_>>()?,
+            list.iter()
+                .map(|item| spanned(item, span))
+                .collect::<Option<_>>()?,
         ),
         _ => return None,
     };
@@ -252,7 +282,10 @@ fn spanned<'i>(value: &toml::Value, span: &Span) -> Option<Spanned<DeValue<'i>>>
 impl Serialize for OpenFault {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let chance = (self.chance < 1.0).then_some(("chance", toml::Value::Float(self.chance)));
-        let settings = self.settings.iter().map(|(key, setting)| (key.as_str(), setting.written()));
+        let settings = self
+            .settings
+            .iter()
+            .map(|(key, setting)| (key.as_str(), setting.written()));
         serializer.collect_map(chance.into_iter().chain(settings))
     }
 }

@@ -79,8 +79,10 @@ impl Section<'_, '_> {
             let DeValue::Array(list) = value else {
                 return Err(Refusal::wrong_type(&value, "a list", EXPECTED));
             };
-            let groups: Vec<Vec<NodeId>> =
-                list.into_iter().map(|group| nodes(group.into_inner())).collect::<Result<_, _>>()?;
+            let groups: Vec<Vec<NodeId>> = list
+                .into_iter()
+                .map(|group| nodes(group.into_inner()))
+                .collect::<Result<_, _>>()?;
             let mut all: Vec<NodeId> = groups.iter().flatten().copied().collect();
             if groups.len() < 2 || groups.iter().any(Vec::is_empty) {
                 return Err(Refusal::value("separates nobody", EXPECTED));
@@ -106,8 +108,14 @@ impl Section<'_, '_> {
             let links: Vec<Link> = list
                 .into_iter()
                 .map(|link| match nodes(link.into_inner())?.as_slice() {
-                    [from, to] => Ok(Link { from: *from, to: *to }),
-                    _ => Err(Refusal::value("has a link without two ends", EXPECTED_LINKS)),
+                    [from, to] => Ok(Link {
+                        from: *from,
+                        to: *to,
+                    }),
+                    _ => Err(Refusal::value(
+                        "has a link without two ends",
+                        EXPECTED_LINKS,
+                    )),
                 })
                 .collect::<Result<_, _>>()?;
             if links.is_empty() {
@@ -134,17 +142,28 @@ fn parse(text: &str) -> Result<Target, Refusal> {
     if let Ok(node) = text.parse() {
         return Ok(Target::Named(vec![node]));
     }
-    let count = text.strip_prefix("random(").and_then(|rest| rest.strip_suffix(')'));
+    let count = text
+        .strip_prefix("random(")
+        .and_then(|rest| rest.strip_suffix(')'));
     if let Some(count) = count.and_then(|count| count.parse().ok()) {
         return Ok(Target::Random(count));
     }
     let refusal = unknown_name(text, NAMED.iter().map(|(name, _)| *name).chain([RANDOM]));
-    Err(Refusal { expected: format!("expected {}", names()), ..refusal })
+    Err(Refusal {
+        expected: format!("expected {}", names()),
+        ..refusal
+    })
 }
 
 fn names() -> String {
-    let names: Vec<String> = NAMED.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    format!("{}, \"{RANDOM}\", or nodes: \"r0\", [\"r0\", \"r2\"]", names.join(", "))
+    let names: Vec<String> = NAMED
+        .iter()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
+    format!(
+        "{}, \"{RANDOM}\", or nodes: \"r0\", [\"r0\", \"r2\"]",
+        names.join(", ")
+    )
 }
 
 /// A list of nodes by name.
@@ -154,7 +173,10 @@ fn nodes(value: DeValue<'_>) -> Result<Vec<NodeId>, Refusal> {
     };
     let node = |item: toml::Spanned<DeValue<'_>>| match item.get_ref() {
         DeValue::String(text) => text.parse().map_err(|_| {
-            Refusal::value(format!("has no node \"{}\"", text.escape_debug()), EXPECTED_NODES)
+            Refusal::value(
+                format!("has no node \"{}\"", text.escape_debug()),
+                EXPECTED_NODES,
+            )
         }),
         other => Err(Refusal::wrong_type(other, "only nodes", EXPECTED_NODES)),
     };
@@ -172,12 +194,17 @@ fn check(target: &Target, whom: Whom, around: &Around<'_>) -> Result<(), Refusal
         return match client {
             Some(client) if whom == Whom::Replicas => {
                 let problem = format!("names {client}, which is a client");
-                Err(Refusal::value(problem, "expected replicas: clients have no process"))
+                Err(Refusal::value(
+                    problem,
+                    "expected replicas: clients have no process",
+                ))
             }
             _ => Ok(()),
         };
     }
-    let Some(replicas) = around.replicas else { return Ok(()) };
+    let Some(replicas) = around.replicas else {
+        return Ok(());
+    };
     match target.count(replicas) {
         0 => {
             let problem = format!("is nobody among {replicas} replicas");
@@ -185,7 +212,10 @@ fn check(target: &Target, whom: Whom, around: &Around<'_>) -> Result<(), Refusal
         }
         count if count > usize::from(replicas) => {
             let problem = format!("wants {count} of {replicas} replicas");
-            Err(Refusal::value(problem, format!("expected at most {replicas}")))
+            Err(Refusal::value(
+                problem,
+                format!("expected at most {replicas}"),
+            ))
         }
         _ => Ok(()),
     }

@@ -56,7 +56,10 @@ pub(super) fn read_length(
         (&length, &around.duration)
         && length > duration
     {
-        let title = format!("this fault is longer than the run of {}", duration::write(*duration));
+        let title = format!(
+            "this fault is longer than the run of {}",
+            duration::write(*duration)
+        );
         let error = PlanError::at(span, title, "expected at most the run's duration");
         let error = error.help("leave `for` out for a fault that stays until the run's end");
         section.note(error.and(duration_span.as_ref(), "the duration"));
@@ -88,7 +91,10 @@ fn check_recurring(
     if !every.is_absent() {
         return true;
     }
-    let stray: Vec<_> = ["jitter", "until", "count"].into_iter().zip(spans).collect();
+    let stray: Vec<_> = ["jitter", "until", "count"]
+        .into_iter()
+        .zip(spans)
+        .collect();
     for (key, span) in &stray {
         if let Some(span) = span {
             let title = format!("`{key}` is about a fault that comes again and again");
@@ -110,7 +116,10 @@ fn check_reached(
         && *until <= first
     {
         let title = "this fault never comes";
-        let label = format!("expected more than {}, when it comes first", duration::write(first));
+        let label = format!(
+            "expected more than {}, when it comes first",
+            duration::write(first)
+        );
         section.note(PlanError::at(span, title, label));
         return None;
     }

@@ -18,7 +18,13 @@ pub(super) struct Table<'a>(pub(super) &'a Declaration);
 
 impl Serialize for Table<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Declaration { name, fault, when, length, seed } = self.0;
+        let Declaration {
+            name,
+            fault,
+            when,
+            length,
+            seed,
+        } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("fault", fault.name())?;
         if let Some(name) = name {
@@ -26,7 +32,13 @@ impl Serialize for Table<'_> {
         }
         match *when {
             When::At(at) => map.serialize_entry("at", &write(at))?,
-            When::Every { period, first, jitter, until, count } => {
+            When::Every {
+                period,
+                first,
+                jitter,
+                until,
+                count,
+            } => {
                 map.serialize_entry("at", &write(first))?;
                 map.serialize_entry("every", &write(period))?;
                 map.serialize_entry("jitter", &write(jitter))?;
