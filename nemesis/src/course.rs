@@ -14,7 +14,7 @@ use crate::confirm::{Before, Check, flapping};
 use crate::hits::{Hits, Miss};
 use crate::ledger::{LedgerEntry, Step};
 use crate::probe::{Context, Finding};
-use crate::{Fault, Observation, ScheduledFault};
+use crate::{Fault, LinkEffect, LinkFault, Observation, ScheduledFault};
 
 /// A fault on its course.
 #[derive(Clone, Debug)]
@@ -31,7 +31,11 @@ enum Phase {
     /// Its time has not come.
     Planned,
     /// Its target is not known yet.
-    Aiming { deadline: Timestamp },
+    Aiming {
+        deadline: Timestamp,
+        /// Other faults were applied meanwhile.
+        is_crowded: bool,
+    },
     /// It is applied.
     Active(Active),
     /// It is taken back.
@@ -45,6 +49,10 @@ struct Active {
     check: Check,
     /// By when the check must have come to something; none once it has.
     deadline: Option<Timestamp>,
+    /// How long the check has from when nothing stands in its way.
+    patience: Duration,
+    /// Other faults have stood in its way.
+    is_crowded: bool,
     end: Option<Timestamp>,
     /// When it next comes or goes, if it does in turn.
     flip: Option<Timestamp>,
@@ -92,13 +100,13 @@ impl Course {
         match &mut self.phase {
             Phase::Planned if now >= self.planned_at => {
                 let deadline = now + context.options.target_within;
-                self.phase = Phase::Aiming { deadline };
-                self.aim(deadline, entry, context)
+                self.phase = Phase::Aiming {
+                    deadline,
+                    is_crowded: false,
+                };
+                self.aim(entry, context)
             }
-            Phase::Aiming { deadline } => {
-                let deadline = *deadline;
-                self.aim(deadline, entry, context)
-            }
+            Phase::Aiming { .. } => self.aim(entry, context),
             Phase::Active(active) => {
                 if active.flip.is_some_and(|flip| now >= flip) {
                     self.flip(now);
@@ -112,30 +120,34 @@ impl Course {
     }
 
     /// Applies the fault if its target can be told.
-    fn aim(
-        &mut self,
-        deadline: Timestamp,
-        entry: &mut LedgerEntry,
-        context: &mut Context<'_>,
-    ) -> Next {
+    fn aim(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) -> Next {
         let (now, grip) = (context.now, &context.grip);
-        let reason = match Hits::resolve(&self.scheduled, grip.topology, &grip.known) {
+        let Phase::Aiming {
+            deadline,
+            is_crowded,
+        } = &mut self.phase
+        else {
+            return Next::Wait;
+        };
+        *is_crowded |= grip.is_busy();
+        let (deadline, is_crowded) = (*deadline, *is_crowded);
+        let (reason, is_crowded) = match Hits::resolve(&self.scheduled, grip.topology, &grip.known)
+        {
             Ok(hits) => {
                 self.inject(hits, entry, context);
                 return Next::Changed;
             }
             Err(Miss::NoPrimary) if now < deadline => return Next::Wait,
             Err(Miss::NoPrimary) => {
-                format!(
-                    "no primary was known for {:?}",
-                    context.options.target_within
-                )
+                let within = context.options.target_within;
+                (format!("no primary was known for {within:?}"), is_crowded)
             }
-            Err(Miss::Nothing(reason)) => reason,
+            Err(Miss::Nothing(reason)) => (reason, false),
+            Err(Miss::Down(reason)) => (reason, true),
         };
         context
             .actions
-            .push(entry.failed(Step::Inject, &reason, now));
+            .push(entry.fell_short(Step::Inject, &reason, is_crowded, now));
         self.phase = Phase::Over;
         Next::Wait
     }
@@ -158,10 +170,15 @@ impl Course {
             .length
             .filter(|_| !self.scheduled.fault.is_a_trap());
         let end = length.map(|length| now + length);
-        let deadline = now + context.options.confirm_within;
+        // What comes late by the fault's own order is no reason to give up on it.
+        let own_delay = longest_delay(&self.scheduled.fault);
+        let patience = context.options.confirm_within.saturating_add(own_delay);
+        let deadline = now + patience;
         self.phase = Phase::Active(Active {
             check,
             deadline: Some(end.map_or(deadline, |end| end.min(deadline))),
+            patience,
+            is_crowded: false,
             end,
             flip: flapping(&self.scheduled.fault).map(|length| now + length),
         });
@@ -186,7 +203,15 @@ impl Course {
         };
         if let Some(deadline) = active.deadline {
             let finding = active.check.look(context);
-            let is_late = now >= deadline;
+            let is_crowded = context.grip.is_crowded(&self.hits);
+            active.is_crowded |= is_crowded;
+            let has_ended = active.end.is_some_and(|end| now >= end);
+            let is_late = now >= deadline && (has_ended || !is_crowded);
+            if now >= deadline && !is_late {
+                // Its time does not run while others stand in its way.
+                let deadline = now + active.patience;
+                active.deadline = Some(active.end.map_or(deadline, |end| end.min(deadline)));
+            }
             if !matches!(finding, Finding::Open(_)) || is_late {
                 active.deadline = None;
                 if self.scheduled.fault.is_a_trap() {
@@ -200,28 +225,21 @@ impl Course {
                     active.end = length.map(|length| now + length);
                 }
             }
-            match finding {
-                Finding::Shown(evidence) => {
-                    context.actions.push(entry.confirmed(evidence, now));
-                }
+            let action = match finding {
+                Finding::Shown(evidence) => Some(entry.confirmed(evidence, now)),
+                // Another fault ended the process before it went into the trap.
                 Finding::Refuted(reason) => {
-                    context
-                        .actions
-                        .push(entry.failed(Step::Confirm, &reason, now));
+                    let is_others = active.is_crowded && self.scheduled.fault.is_a_trap();
+                    Some(entry.fell_short(Step::Confirm, &reason, is_others, now))
                 }
                 Finding::Open(reason) if is_late => {
-                    let by = if active.end.is_some_and(|end| now >= end) {
-                        "by its end"
-                    } else {
-                        "in time"
-                    };
+                    let by = if has_ended { "by its end" } else { "in time" };
                     let reason = format!("{by}: {reason}");
-                    context
-                        .actions
-                        .push(entry.failed(Step::Confirm, &reason, now));
+                    Some(entry.fell_short(Step::Confirm, &reason, active.is_crowded, now))
                 }
-                Finding::Open(_) => {}
-            }
+                Finding::Open(_) => None,
+            };
+            context.actions.extend(action);
         }
         // Once it is known whether the process has ended, it is started again.
         let is_restart = matches!(self.scheduled.fault, Fault::Restart(_));
@@ -236,6 +254,10 @@ impl Course {
     /// Takes the fault back.
     fn heal(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) {
         context.actions.push(entry.healed(context.now));
+        if self.scheduled.fault.is_a_trap() && entry.confirmed_at.is_none() {
+            // It may have ended nobody, who then does not come back.
+            self.before = Before::default();
+        }
         let check = Check::heal(&self.scheduled.fault, &self.hits, &self.before, context);
         let deadline = context.now + context.options.heal_within;
         self.phase = Phase::Healing { check, deadline };
@@ -251,7 +273,9 @@ impl Course {
                 context.actions.push(entry.healed_confirmed(evidence, now));
                 self.phase = Phase::Over;
             }
-            Finding::Open(_) if check.is_obstructed(context) => {
+            Finding::Open(_)
+                if check.is_obstructed(context) || context.grip.is_crowded(&self.hits) =>
+            {
                 *deadline = now + context.options.heal_within;
             }
             Finding::Open(_) if now < *deadline => {}
@@ -270,24 +294,25 @@ impl Course {
                 entry.not_reached = true;
                 self.phase = Phase::Over;
             }
-            Phase::Aiming { .. } => {
+            Phase::Aiming { is_crowded, .. } => {
                 let reason = "no primary was known until the end of the run";
-                context
-                    .actions
-                    .push(entry.failed(Step::Inject, reason, context.now));
+                let is_crowded = *is_crowded;
+                let action = entry.fell_short(Step::Inject, reason, is_crowded, context.now);
+                context.actions.push(action);
                 self.phase = Phase::Over;
             }
             Phase::Active(active) => {
                 if active.deadline.is_some() {
-                    let reason = match active.check.look(context) {
-                        Finding::Open(reason) | Finding::Refuted(reason) => Err(reason),
-                        Finding::Shown(evidence) => Ok(evidence),
-                    };
-                    context.actions.push(match reason {
-                        Ok(evidence) => entry.confirmed(evidence, context.now),
-                        Err(reason) => {
-                            let reason = format!("by the end of the run: {reason}");
-                            entry.failed(Step::Confirm, &reason, context.now)
+                    let by_end = |reason| format!("by the end of the run: {reason}");
+                    let is_crowded = active.is_crowded || context.grip.is_crowded(&self.hits);
+                    let (finding, now) = (active.check.look(context), context.now);
+                    context.actions.push(match finding {
+                        Finding::Shown(evidence) => entry.confirmed(evidence, now),
+                        Finding::Open(reason) => {
+                            entry.fell_short(Step::Confirm, &by_end(reason), is_crowded, now)
+                        }
+                        Finding::Refuted(reason) => {
+                            entry.failed(Step::Confirm, &by_end(reason), now)
                         }
                     });
                 }
@@ -329,7 +354,7 @@ impl Course {
     pub(crate) fn next_timeout(&self) -> Option<Timestamp> {
         match &self.phase {
             Phase::Planned => Some(self.planned_at),
-            Phase::Aiming { deadline } => Some(*deadline),
+            Phase::Aiming { deadline, .. } => Some(*deadline),
             Phase::Active(active) => {
                 let look = active.deadline.and_then(|_| active.check.next_timeout());
                 [active.deadline, look, active.end, active.flip]
@@ -344,5 +369,20 @@ impl Course {
             ),
             Phase::Over => None,
         }
+    }
+}
+
+/// By how much the fault itself may delay what would show it.
+fn longest_delay(fault: &Fault) -> Duration {
+    match fault {
+        Fault::Links(LinkFault {
+            effect: LinkEffect::Delay(delay),
+            ..
+        }) => delay.base.saturating_add(delay.jitter),
+        Fault::Links(LinkFault {
+            effect: LinkEffect::Reorder { by, .. },
+            ..
+        }) => *by,
+        _ => Duration::ZERO,
     }
 }

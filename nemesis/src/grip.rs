@@ -10,6 +10,7 @@ use viewstorm_protocol::{Direction, NodeId, Passing, ReplicaId};
 use crate::hits::{Hits, add_rule};
 use crate::known::{Known, Process, Replica};
 use crate::machine::{Ending, MachineRule};
+use crate::shape::replicas_among;
 use crate::{Action, Link, LinkRule, Observation, PROBE_KIND, ProbeId, TapAct, TapRule, Topology};
 
 /// The most starts of one replica after the run's planned end.
@@ -31,6 +32,10 @@ pub(crate) struct Grip {
     unacknowledged: BTreeMap<NodeId, u32>,
     /// How often the rule of a link changed.
     versions: BTreeMap<Link, u64>,
+    /// How many faults hit the probes on a link now.
+    crowds: BTreeMap<Link, u32>,
+    /// How many faults are applied now.
+    applied: usize,
     next_probe: u64,
 }
 
@@ -44,6 +49,8 @@ impl Grip {
             machines: BTreeMap::new(),
             unacknowledged: BTreeMap::new(),
             versions: BTreeMap::new(),
+            crowds: BTreeMap::new(),
+            applied: 0,
             next_probe: 0,
         }
     }
@@ -85,6 +92,11 @@ impl Grip {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        self.applied = hits.clone().count();
+        self.crowds.clear();
+        for link in hits.clone().flat_map(Hits::probes_hit) {
+            *self.crowds.entry(link).or_default() += 1;
+        }
         self.reconcile_links(hits.clone(), actions);
         self.reconcile_taps(hits.clone(), actions);
         // A disk is sound again before what reads it is started.
@@ -219,6 +231,40 @@ impl Grip {
             && self.taps.values().all(Vec::is_empty)
             && self.machines.is_empty()
             && self.known.all().all(|(_, replica)| is_up(replica))
+    }
+
+    /// Whether other faults than the one of `hits` stand in the way of what it does, or of what would show it.
+    pub(crate) fn is_crowded(&self, hits: &Hits) -> bool {
+        let crowd = |link: &Link| self.crowds.get(link).copied().unwrap_or_default();
+        let is_asleep = |node: NodeId| !self.known.is_awake(node);
+        let has_ends = |link: &Link| is_asleep(link.from) || is_asleep(link.to);
+        let own: BTreeSet<Link> = hits.probes_hit().collect();
+        let on_links = hits
+            .touched
+            .iter()
+            .any(|link| has_ends(link) || crowd(link) > u32::from(own.contains(link)));
+        let is_held = |id: &ReplicaId| {
+            let replica = self.known.get(*id);
+            replica
+                .is_some_and(|replica| replica.process != Process::Running || replica.is_held_down)
+        };
+        let is_down = |replica: &ReplicaId| is_asleep(NodeId::Replica(*replica));
+        // What a machine does shows when its replica has work to do, which any fault may keep from it.
+        let is_machine = !hits.machines.is_empty() || !hits.once.is_empty();
+        let on_machines = is_machine
+            && (self.applied > 1 || replicas_among(&hits.targets).any(|id| is_down(&id)));
+        let on_processes = on_machines
+            || hits.paused.iter().any(is_held)
+            || hits.tap_nodes().into_iter().any(is_asleep);
+        // A cut is shown by comparison with the links that it leaves alone.
+        let on_controls =
+            hits.is_cut && self.crowds.keys().any(|link| !hits.touched.contains(link));
+        on_links || on_processes || on_controls
+    }
+
+    /// Whether any fault is applied, or a replica on its way back from one.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.is_clean()
     }
 
     /// What happens on the link by order of all faults.

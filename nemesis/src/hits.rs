@@ -14,7 +14,7 @@ use crate::shape::{Cut, replicas_among};
 use crate::target::Aim;
 use crate::{
     Action, Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault,
-    Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
+    PROBE_KIND, Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
 };
 
 /// What a fault does to whom.
@@ -49,6 +49,8 @@ pub(crate) enum Miss {
     NoPrimary,
     /// There is nothing to hit.
     Nothing(String),
+    /// There is nothing left to hit: other faults have ended it.
+    Down(String),
 }
 
 impl Hits {
@@ -91,7 +93,10 @@ impl Hits {
             Fault::Disk(fault) => Self::on_disks(fault.effect, targets, known),
             Fault::Clock(fault) => {
                 let is_awake = |id| known.is_awake(NodeId::Replica(id));
-                Ok(Self::on_clocks(fault.effect, those(targets, is_awake)?))
+                Ok(Self::on_clocks(
+                    fault.effect,
+                    those(targets, known, is_awake)?,
+                ))
             }
         }
     }
@@ -224,6 +229,16 @@ impl Hits {
     /// What it does at taps now.
     pub(crate) fn tap_rules(&self) -> impl Iterator<Item = (&NodeId, &Vec<TapRule>)> {
         self.taps.iter().filter(|_| !self.is_lifted)
+    }
+
+    /// The links on which it hits probes now, so that they show less of other faults.
+    pub(crate) fn probes_hit(&self) -> impl Iterator<Item = Link> {
+        let is_any = |rule: &TapRule| {
+            rule.kinds.is_empty() || rule.kinds.iter().any(|kind| kind == PROBE_KIND)
+        };
+        let at_taps = self.tap_rules().any(|(_, rules)| rules.iter().any(is_any));
+        let all = self.touched.iter().filter(move |_| at_taps);
+        self.link_rules().map(|(link, _)| link).chain(all).copied()
     }
 
     /// The nodes whose taps have rules of this fault.

@@ -206,6 +206,12 @@ impl Known {
 }
 
 impl Replica {
+    /// Whether it does not run because the nemesis ended it, and has not been up again since.
+    pub(crate) const fn is_down_by_order(&self) -> bool {
+        !matches!(self.process, Process::Running)
+            && (self.owes_start || !matches!(self.process, Process::Gone))
+    }
+
     /// It was ordered to end.
     pub(crate) fn end(&mut self, ending: Ending) {
         self.ended = Some(ending);

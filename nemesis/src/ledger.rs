@@ -50,6 +50,8 @@ pub struct LedgerEntry {
     pub healed_evidence: Option<String>,
     /// What went wrong: not applied, not confirmed, not healed, and why.
     pub failure: Option<String>,
+    /// All that went wrong came of faults that it overlapped with, which have evidence of their own.
+    pub overlapped: bool,
     /// The run ended before its time came.
     pub not_reached: bool,
 }
@@ -65,8 +67,10 @@ pub struct LedgerTotals {
     pub confirmed: u64,
     /// Shown to be gone.
     pub healed: u64,
-    /// Something went wrong with them.
+    /// Something went wrong with them, and it did not come of other faults alone.
     pub failed: u64,
+    /// Other faults kept them from being applied or shown.
+    pub overlapped: u64,
     /// The run ended before their time came.
     pub not_reached: u64,
 }
@@ -120,7 +124,8 @@ impl Ledger {
             applied: count(&|entry| entry.injected_at.is_some()),
             confirmed: count(&|entry| entry.confirmed_at.is_some()),
             healed: count(&|entry| entry.healed_confirmed_at.is_some()),
-            failed: count(&|entry| entry.failure.is_some()),
+            failed: count(&|entry| entry.failure.is_some() && !entry.overlapped),
+            overlapped: count(&|entry| entry.overlapped),
             not_reached: count(&|entry| entry.not_reached),
         }
     }
@@ -141,6 +146,7 @@ impl Ledger {
             evidence: None,
             healed_evidence: None,
             failure: None,
+            overlapped: false,
             not_reached: false,
         });
     }
@@ -201,13 +207,37 @@ impl LedgerEntry {
         self.record(now, Stage::Healed, value)
     }
 
+    /// It could not be applied or shown; `is_crowded` says whether that came of other faults.
+    pub(crate) fn fell_short(
+        &mut self,
+        step: Step,
+        reason: &str,
+        is_crowded: bool,
+        now: Timestamp,
+    ) -> Action {
+        if !is_crowded {
+            return self.failed(step, reason, now);
+        }
+        let is_all = self.failure.is_none() || self.overlapped;
+        self.fail(step, &format!("{reason}, under other faults"), is_all, now)
+    }
+
     pub(crate) fn failed(&mut self, step: Step, reason: &str, now: Timestamp) -> Action {
+        self.fail(step, reason, false, now)
+    }
+
+    fn fail(&mut self, step: Step, reason: &str, overlapped: bool, now: Timestamp) -> Action {
+        self.overlapped = overlapped;
         let failure = format!("{step}: {reason}");
         self.failure = Some(match self.failure.take() {
             Some(earlier) => format!("{earlier}; {failure}"),
             None => failure.clone(),
         });
-        self.record(now, Stage::Failed, json!({ "failure": failure }))
+        let mut value = json!({ "failure": failure });
+        if overlapped {
+            value["overlapped"] = json!(true);
+        }
+        self.record(now, Stage::Failed, value)
     }
 
     fn record(&self, time: Timestamp, stage: Stage, value: Value) -> Action {

@@ -122,25 +122,33 @@ pub(crate) fn running(targets: Vec<NodeId>, known: &Known) -> Result<Vec<NodeId>
             .get(id)
             .is_some_and(|replica| replica.process == Process::Running)
     };
-    those(targets, runs)
+    those(targets, known, runs)
 }
 
 /// Those of the targets that can be hit.
 pub(crate) fn those(
     targets: Vec<NodeId>,
+    known: &Known,
     can_be: impl Fn(ReplicaId) -> bool,
 ) -> Result<Vec<NodeId>, Miss> {
     let found = replicas_among(&targets)
         .filter(|id| can_be(*id))
         .map(NodeId::Replica);
     let found: Vec<NodeId> = found.collect();
-    match found.is_empty() {
-        true => Err(Miss::Nothing(format!(
-            "{} has no running process",
-            list(&targets)
-        ))),
-        false => Ok(found),
+    if !found.is_empty() {
+        return Ok(found);
     }
+    let reason = format!("{} has no running process", list(&targets));
+    // One that ended by itself is no work of the nemesis.
+    let is_ordered = |id| {
+        known
+            .get(id)
+            .is_some_and(|it| it.is_down_by_order() || it.is_paused)
+    };
+    Err(match replicas_among(&targets).all(is_ordered) {
+        true => Miss::Down(reason),
+        false => Miss::Nothing(reason),
+    })
 }
 
 /// Never are the storages of more replicas damaged than the budget allows.

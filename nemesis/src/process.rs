@@ -153,6 +153,9 @@ impl Back {
     }
 
     pub(crate) fn look(&self, context: &Context<'_>) -> Finding {
+        if self.replicas.is_empty() {
+            return Finding::Shown("it had ended nobody".to_owned());
+        }
         let mut back = Vec::new();
         for (id, before) in &self.replicas {
             let Some(replica) = context.grip.known.get(*id) else {
@@ -222,7 +225,13 @@ impl State {
         let is_there = |id: &&ReplicaId| self.seen.get(id) != Some(&self.wanted);
         let missing: Vec<ReplicaId> = alive.iter().filter(is_there).copied().collect();
         if !ended.is_empty() && self.wanted == ProcessState::Paused {
-            return Finding::Refuted(format!("the process of {} has ended", list(ended)));
+            let reason = format!("the process of {} has ended", list(ended.iter().copied()));
+            let known = &context.grip.known;
+            let is_ordered = |id| known.get(id).is_some_and(|it| it.is_down_by_order());
+            return match ended.into_iter().all(is_ordered) {
+                true => Finding::Open(reason),
+                false => Finding::Refuted(reason),
+            };
         }
         let wanted = match self.wanted {
             ProcessState::Paused => "stopped",

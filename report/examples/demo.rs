@@ -410,6 +410,7 @@ fn fault(index: usize, is_valid: bool) -> FaultRecord {
         },
         failure: is_unconfirmed
             .then(|| "the clock in replica 2 read +0 ms by the deadline of 500 ms".to_owned()),
+        overlapped: false,
     }
 }
 

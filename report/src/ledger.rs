@@ -40,6 +40,10 @@ pub struct FaultRecord {
     /// What went wrong: not applied, not confirmed, not healed, and why.
     #[serde(default)]
     pub failure: Option<String>,
+    /// What went wrong came of other faults that it overlapped with, each with evidence of its own: the run's
+    /// claim does not rest on this one.
+    #[serde(default)]
+    pub overlapped: bool,
 }
 
 /// How many faults came and went as planned.

@@ -380,6 +380,7 @@ fn fault(id: u64, name: &str, from: u64, to: u64) -> FaultRecord {
         healed_confirmed_at_ns: Some(at(to + 15)),
         evidence: Some("4 of 4 probes did not arrive".to_owned()),
         failure: None,
+        overlapped: false,
     }
 }
 

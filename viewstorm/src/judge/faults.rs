@@ -68,6 +68,8 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
         }
         Stage::Failed => {
             let failure = text("failure").unwrap_or_else(|| "failed".to_owned());
+            let is_others = event.value.get("overlapped").and_then(Value::as_bool) == Some(true);
+            record.overlapped = is_others && (record.failure.is_none() || record.overlapped);
             record.failure = Some(match record.failure.take() {
                 Some(before) => format!("{before}; {failure}"),
                 None => failure,
@@ -114,8 +116,13 @@ pub(super) fn windows(ledger: &[FaultRecord], load_end: Timestamp) -> Vec<Phase>
     ledger.iter().filter_map(window).collect()
 }
 
-/// Why a fault keeps a run from being valid; none if it went as planned or its time never came.
+/// Why a fault keeps a run from being valid; none if it went as planned, if its time never came, or if other
+/// faults, which are shown themselves, were all that stood in its way.
 pub(super) fn reservation(fault: &FaultRecord) -> Option<String> {
+    let is_gone = fault.healed_at_ns.is_none() || fault.healed_confirmed_at_ns.is_some();
+    if fault.overlapped && is_gone {
+        return None;
+    }
     let what = match (&fault.failure, fault.injected_at_ns, fault.confirmed_at_ns) {
         (Some(failure), ..) => failure.clone(),
         (None, Some(_), None) => "applied, and never shown to have taken effect".to_owned(),
