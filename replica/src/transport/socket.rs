@@ -27,6 +27,9 @@ pub(crate) type ProbeArrival = (Probe, Instant);
 #[derive(Debug)]
 pub(super) struct ProbeSocket {
     socket: Arc<dyn AsyncUdpSocket>,
+    /// The same socket for probes: what the runtime believes of its readiness, which it learns at its first look,
+    /// holds none of them up.
+    raw: UdpSocket,
     filter: Filter,
 }
 
@@ -41,6 +44,7 @@ pub(super) struct Filter {
 impl ProbeSocket {
     pub(super) fn new(socket: UdpSocket, filter: Filter) -> io::Result<Self> {
         Ok(Self {
+            raw: socket.try_clone()?,
             socket: TokioRuntime.wrap_udp_socket(socket)?,
             filter,
         })
@@ -49,16 +53,9 @@ impl ProbeSocket {
     /// Sends a probe. It may be lost like any datagram, and so may one that cannot be sent just now.
     pub(super) fn send_probe(&self, probe: &Probe, destination: SocketAddr) -> io::Result<()> {
         let datagram = probe::encode(probe, self.filter.token);
-        let transmit = Transmit {
-            destination,
-            ecn: None,
-            contents: &datagram,
-            segment_size: None,
-            src_ip: None,
-        };
-        match self.socket.try_send(&transmit) {
+        match self.raw.send_to(&datagram, destination) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            sent => sent,
+            sent => sent.map(drop),
         }
     }
 }
