@@ -1,5 +1,7 @@
 //! The simulated world: the same cores in virtual time, where the seed is the whole run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::{Action, Capability, Topology};
@@ -23,11 +25,20 @@ pub struct SimulatedWorldOptions {
     pub seed: Seed,
 }
 
+/// The theorem that the cores' own assertions hold.
+const NO_CORE_PANICS: &str = "no-core-panics";
+
+type Vr = Simulation<VrReplica<RegisterService>, VrClient>;
+
 /// A simulated cluster that runs VR.
 #[derive(Debug)]
 pub struct SimulatedWorld {
-    simulation: Simulation<VrReplica<RegisterService>, VrClient>,
+    simulation: Vr,
     replicas: Vec<ReplicaId>,
+    /// A core panicked, and the simulation with it: from then on only time passes.
+    ended: Option<Timestamp>,
+    /// What is to be told of that.
+    panicked: Option<BrokenTheorem>,
 }
 
 impl SimulatedWorld {
@@ -69,7 +80,33 @@ impl SimulatedWorld {
         Self {
             simulation: Simulation::new(config, replica, client),
             replicas: ids,
+            ended: None,
+            panicked: None,
         }
+    }
+
+    /// Lets the simulation do something. A core that panics has found a bug of its own: that is told as a theorem
+    /// that does not hold, and ends the simulation.
+    fn guard<T>(&mut self, act: impl FnOnce(&mut Vr) -> T) -> Option<T> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let simulation = &mut self.simulation;
+        let done = catch_unwind(AssertUnwindSafe(|| act(simulation)));
+        done.map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let time = self.simulation.now();
+            let evidence = format!("a core panicked at {time}: {}", text.unwrap_or("no words"));
+            let theorem = NO_CORE_PANICS.to_owned();
+            self.ended = Some(time);
+            self.panicked = Some(BrokenTheorem {
+                theorem,
+                time,
+                evidence,
+            });
+        })
+        .ok()
     }
 
     /// From now on `sink` is told of everything.
@@ -102,46 +139,54 @@ impl SimulatedWorld {
 
 impl World for SimulatedWorld {
     fn now(&self) -> Timestamp {
-        self.simulation.now()
+        self.ended.unwrap_or_else(|| self.simulation.now())
     }
 
     fn enact(&mut self, action: &Action) -> Result<(), WorldError> {
-        self.simulation.enact(action);
+        self.guard(|simulation| simulation.enact(action));
         Ok(())
     }
 
     fn invoke(&mut self, client: ClientId, operation: Bytes) {
-        self.simulation.invoke(client, operation);
+        self.guard(|simulation| simulation.invoke(client, operation));
     }
 
     fn retire(&mut self, client: ClientId) {
-        self.simulation.retire(client);
+        self.guard(|simulation| simulation.retire(client));
     }
 
     fn next(&mut self, until: Timestamp) -> Result<Option<Occurrence>, WorldError> {
         use viewstorm_simulator::Occurrence as Simulated;
-        Ok(self
-            .simulation
-            .next(until)
-            .map(|occurrence| match occurrence {
-                Simulated::Completed {
-                    client,
-                    time,
-                    completion,
-                } => Occurrence::Completed {
-                    client,
-                    time,
-                    completion,
-                },
-                Simulated::Observed(observation) => Occurrence::Observed(observation),
-                Simulated::Violation(violation) => Occurrence::Broken(broken(&violation)),
-            }))
+        let occurrence = self.guard(|simulation| simulation.next(until)).flatten();
+        if let Some(panicked) = self.panicked.take() {
+            return Ok(Some(Occurrence::Broken(panicked)));
+        }
+        if let Some(ended) = &mut self.ended {
+            *ended = until.max(*ended);
+        }
+        Ok(occurrence.map(|occurrence| match occurrence {
+            Simulated::Completed {
+                client,
+                time,
+                completion,
+            } => Occurrence::Completed {
+                client,
+                time,
+                completion,
+            },
+            Simulated::Observed(observation) => Occurrence::Observed(observation),
+            Simulated::Violation(violation) => Occurrence::Broken(broken(&violation)),
+        }))
     }
 
     fn stop(&mut self) -> Result<WorldFacts, WorldError> {
         Ok(WorldFacts {
             trace_hash: Some(self.simulation.trace_hash()),
-            theorems: Theorem::ALL.iter().map(ToString::to_string).collect(),
+            theorems: Theorem::ALL
+                .iter()
+                .map(ToString::to_string)
+                .chain([NO_CORE_PANICS.to_owned()])
+                .collect(),
             events: self.simulation.statistics().events,
             states: self.states(),
         })
