@@ -9,7 +9,7 @@ use viewstorm_protocol::{Incarnation, NodeId, ReplicaId, Status, ViewNumber};
 
 use crate::{
     ClockBend, CrashPoint, DamagePlace, DiskReading, DiskRule, Link, LinkCounters, LinkRule,
-    TapRule,
+    TapRule, TapWatch,
 };
 
 /// Names a piece of test traffic.
@@ -34,6 +34,14 @@ pub enum Action {
         node: NodeId,
         /// In order: the first rule that matches a message decides.
         rules: Vec<TapRule>,
+    },
+    /// From now on, until this is ordered anew, report every message at the node's tap that one of these is
+    /// about, as [`Observation::MessageSeen`].
+    Watch {
+        /// Whose tap.
+        node: NodeId,
+        /// About which messages.
+        watches: Vec<TapWatch>,
     },
     /// End the replica's process at once, without warning it.
     Kill(ReplicaId),
@@ -155,6 +163,11 @@ pub enum Observation {
         sent: Timestamp,
         /// When it arrived.
         received: Timestamp,
+    },
+    /// A message passed a tap that a watch is about.
+    MessageSeen {
+        /// Which watch.
+        watch: u64,
     },
     /// The node's tap now has the rules of the latest [`Action::SetTap`].
     TapSet {

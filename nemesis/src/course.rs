@@ -1,20 +1,22 @@
 //! One fault's course: planned, applied, confirmed, healed, shown to be gone.
 //!
 //! ```text
-//!   Planned -> Aiming -> Confirming -> Holding -> Healing -> Over
-//!                 |          |                       |
-//!                 +----------+---- failed: recorded, and taken back all the same
+//!   (Waiting ->) Planned -> Aiming -> Confirming -> Holding -> Healing -> Over
+//!                              |          |                       |
+//!                              +----------+---- failed: recorded, and taken back all the same
 //! ```
 
 use std::time::Duration;
 
 use viewstorm_history::Timestamp;
+use viewstorm_protocol::NodeId;
 
 use crate::confirm::{Before, Check, flapping};
 use crate::hits::{Hits, Miss};
 use crate::ledger::{LedgerEntry, Step};
 use crate::probe::{Context, Finding};
-use crate::{Fault, LinkEffect, LinkFault, Observation, ScheduledFault};
+use crate::trigger::Sighting;
+use crate::{Fault, LinkEffect, LinkFault, Observation, ScheduledFault, TapWatch};
 
 /// A fault on its course.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Course {
 
 #[derive(Clone, Debug)]
 enum Phase {
+    /// What it waits for has happened so often.
+    Waiting { seen: u32 },
     /// Its time has not come.
     Planned,
     /// Its target is not known yet.
@@ -71,8 +75,11 @@ impl Course {
     pub(crate) fn new(scheduled: ScheduledFault, start: Timestamp) -> Self {
         Self {
             planned_at: start + scheduled.at,
+            phase: match scheduled.trigger {
+                Some(_) => Phase::Waiting { seen: 0 },
+                None => Phase::Planned,
+            },
             scheduled,
-            phase: Phase::Planned,
             hits: Hits::default(),
             before: Before::default(),
         }
@@ -115,7 +122,7 @@ impl Course {
                 self.confirm(entry, context)
             }
             Phase::Healing { .. } => self.confirm_heal(entry, context),
-            Phase::Planned | Phase::Over => Next::Wait,
+            Phase::Waiting { .. } | Phase::Planned | Phase::Over => Next::Wait,
         }
     }
 
@@ -290,7 +297,7 @@ impl Course {
     /// Ends it now: one that is applied is taken back, one whose time has not come never comes.
     pub(crate) fn end(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) {
         match &mut self.phase {
-            Phase::Planned => {
+            Phase::Waiting { .. } | Phase::Planned => {
                 entry.not_reached = true;
                 self.phase = Phase::Over;
             }
@@ -322,6 +329,30 @@ impl Course {
         }
     }
 
+    /// What it wants to be told of, and at whose tap, if it waits for a message.
+    pub(crate) fn watch(&self, id: u64) -> Option<(Option<NodeId>, TapWatch)> {
+        match (&self.phase, &self.scheduled.trigger) {
+            (Phase::Waiting { .. }, Some(trigger)) => trigger.event.watch(id),
+            _ => None,
+        }
+    }
+
+    /// Something has happened that it may wait for.
+    pub(crate) fn sighted(&mut self, sighting: Sighting, id: u64, now: Timestamp) {
+        let (Phase::Waiting { seen }, Some(trigger)) = (&mut self.phase, &self.scheduled.trigger)
+        else {
+            return;
+        };
+        if now < self.planned_at || !trigger.event.is(sighting, id) {
+            return;
+        }
+        *seen += 1;
+        if *seen >= trigger.count {
+            self.planned_at = now + trigger.after;
+            self.phase = Phase::Planned;
+        }
+    }
+
     /// Takes note of what was observed.
     pub(crate) fn observe(
         &mut self,
@@ -346,13 +377,14 @@ impl Course {
             Phase::Healing { check, .. } => {
                 check.observe(observation, context);
             }
-            Phase::Planned | Phase::Aiming { .. } | Phase::Over => {}
+            Phase::Waiting { .. } | Phase::Planned | Phase::Aiming { .. } | Phase::Over => {}
         }
     }
 
     /// When it next wants to go on, if it does not only wait to be told.
     pub(crate) fn next_timeout(&self) -> Option<Timestamp> {
         match &self.phase {
+            Phase::Waiting { .. } => None,
             Phase::Planned => Some(self.planned_at),
             Phase::Aiming { deadline, .. } => Some(*deadline),
             Phase::Active(active) => {

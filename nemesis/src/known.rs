@@ -196,6 +196,7 @@ impl Known {
             Observation::State { .. }
             | Observation::ProbeArrived { .. }
             | Observation::TapSet { .. }
+            | Observation::MessageSeen { .. }
             | Observation::Counters { .. }
             | Observation::Crashed { .. }
             | Observation::Disk { .. }

@@ -34,7 +34,9 @@ pub struct LedgerEntry {
     pub targets: Vec<NodeId>,
     /// The directed links that it touched.
     pub links: Vec<Link>,
-    /// When the timeline wanted it.
+    /// Whether it waits for something to happen.
+    pub has_trigger: bool,
+    /// When the timeline wanted it; with a trigger, from when on that counted.
     pub planned_at: Timestamp,
     /// When it was applied.
     pub injected_at: Option<Timestamp>,
@@ -52,7 +54,7 @@ pub struct LedgerEntry {
     pub failure: Option<String>,
     /// All that went wrong came of faults that it overlapped with, which have evidence of their own.
     pub overlapped: bool,
-    /// The run ended before its time came.
+    /// The run ended before its time came, or before what it waits for happened.
     pub not_reached: bool,
 }
 
@@ -135,7 +137,11 @@ impl Ledger {
             id: self.entries.len() as u64,
             name: fault.fault.name(),
             label: fault.name.clone(),
-            description: fault.fault.to_string(),
+            description: match &fault.trigger {
+                None => fault.fault.to_string(),
+                Some(trigger) => format!("{}, on {trigger}", fault.fault),
+            },
+            has_trigger: fault.trigger.is_some(),
             targets: Vec::new(),
             links: Vec::new(),
             planned_at: start + fault.at,
@@ -170,7 +176,8 @@ impl LedgerEntry {
             value.insert("name".to_owned(), json!(label));
         }
         value.insert("description".to_owned(), json!(self.description));
-        value.insert("at".to_owned(), json!(self.planned_at));
+        let at = if self.has_trigger { "from" } else { "at" };
+        value.insert(at.to_owned(), json!(self.planned_at));
         if let Some(length) = length {
             value.insert("for".to_owned(), json!(Timestamp::from(length)));
         }

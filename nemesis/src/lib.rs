@@ -31,6 +31,7 @@ mod slow_sync;
 mod tap;
 mod target;
 mod timeline;
+mod trigger;
 
 pub use action::{Action, Observation, ProbeId, ProcessState};
 pub use fault::{Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partition};
@@ -45,6 +46,7 @@ pub use machine_fault::{
 pub use nemesis::Nemesis;
 pub use options::NemesisOptions;
 pub use shape::{ClientSides, Shape, Way};
-pub use tap::{Flow, Numbers, PROBE_KIND, RuleTap, TapAct, TapRule};
+pub use tap::{Flow, Numbers, PROBE_KIND, RuleTap, TapAct, TapRule, TapWatch};
 pub use target::Target;
+pub use trigger::{Trigger, TriggerEvent};
 pub use timeline::{Declaration, MAX_FAULTS, ScheduledFault, Timeline, When};

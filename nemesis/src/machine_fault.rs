@@ -89,6 +89,8 @@ pub enum Capability {
     Disk,
     /// Bend what a replica is told of the time.
     Clock,
+    /// Tell of the messages that pass a tap.
+    Watch,
 }
 
 impl Budget {

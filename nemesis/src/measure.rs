@@ -64,7 +64,7 @@ impl Measure {
             while self.batch.begin_round(context.now) {
                 self.send_round(context);
             }
-            if !self.batch.is_over(context.now) {
+            if !self.batch.is_over(context.now) && !self.is_spoilt(context) {
                 return Finding::Open(self.problem.clone());
             }
             match self.judge(context) {
@@ -91,12 +91,15 @@ impl Measure {
         }
     }
 
+    /// Whether all were sent and other faults have spoilt every one: to wait for the last shows nothing.
+    fn is_spoilt(&self, context: &Context<'_>) -> bool {
+        let mut probes = self.batch.probes().peekable();
+        self.batch.is_sent() && probes.peek().is_some() && !probes.any(|it| is_sound(it, context))
+    }
+
     fn judge(&self, context: &Context<'_>) -> Finding {
-        let is_sound = |probe: &&Probe<LinkRule>| {
-            context.grip.were_awake_since(probe.link, probe.ordered)
-                && context.grip.version(probe.link) == probe.version
-        };
-        let probes: Vec<_> = self.batch.probes().filter(is_sound).collect();
+        let probes = self.batch.probes().filter(|probe| is_sound(probe, context));
+        let probes: Vec<_> = probes.collect();
         let links: BTreeSet<Link> = probes.iter().map(|probe| probe.link).collect();
         if probes.is_empty() {
             return Finding::Open("no link could be measured undisturbed".to_owned());
@@ -119,6 +122,12 @@ impl Measure {
     pub(crate) fn next_timeout(&self) -> Timestamp {
         self.batch.next_timeout()
     }
+}
+
+/// Whether both ends could speak and nobody changed the link's rule since the probe was sent.
+fn is_sound(probe: &Probe<LinkRule>, context: &Context<'_>) -> bool {
+    context.grip.were_awake_since(probe.link, probe.ordered)
+        && context.grip.version(probe.link) == probe.version
 }
 
 fn new_batch(links: usize, effect: LinkEffect, context: &Context<'_>) -> Batch<LinkRule> {

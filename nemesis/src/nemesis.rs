@@ -3,14 +3,17 @@
 //! It decides and a world enacts: the caller steps it with what was observed and whenever something is due,
 //! and does what it asks for, in order. The same calls give the same actions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use viewstorm_history::{Seed, Timestamp};
+use viewstorm_protocol::NodeId;
 
 use crate::course::{Course, Next};
 use crate::grip::Grip;
 use crate::probe::Context;
-use crate::{Action, Ledger, NemesisOptions, Observation, Timeline, Topology};
+use crate::trigger::{Sighting, Sightings};
+use crate::{Action, Ledger, NemesisOptions, Observation, TapWatch, Timeline, Topology};
 
 /// Decides which fault hits whom and when, confirms it, heals it, confirms that.
 pub struct Nemesis {
@@ -18,6 +21,9 @@ pub struct Nemesis {
     start: Timestamp,
     courses: Vec<Course>,
     grip: Grip,
+    sightings: Sightings,
+    /// What is watched for at taps.
+    watches: BTreeMap<NodeId, Vec<TapWatch>>,
     ledger: Ledger,
     has_begun: bool,
     is_final: bool,
@@ -43,6 +49,8 @@ impl Nemesis {
             start,
             courses: timeline.faults().iter().map(course).collect(),
             grip: Grip::new(topology),
+            sightings: Sightings::default(),
+            watches: BTreeMap::new(),
             ledger,
             has_begun: false,
             is_final: false,
@@ -73,6 +81,7 @@ impl Nemesis {
             let (course, entry, mut context) = self.apart(index, now, actions);
             course.end(entry, &mut context);
         }
+        self.watch(actions);
         self.reconcile(now, actions);
         self.advance(now, actions);
     }
@@ -104,17 +113,53 @@ impl Nemesis {
         for (course, entry) in self.courses.iter().zip(self.ledger.entries()) {
             actions.push(entry.planned(course.length(), self.start));
         }
+        self.watch(actions);
     }
 
     fn observe(&mut self, now: Timestamp, observation: &Observation, actions: &mut Vec<Action>) {
         if let Some(exit) = self.grip.observe(now, observation, actions) {
             self.ledger.exited(exit);
         }
+        let sighting = self.sightings.see(observation);
         for index in 0..self.courses.len() {
             let (course, entry, mut context) = self.apart(index, now, actions);
             course.observe(observation, entry, &mut context);
+            if let Some(sighting) = sighting {
+                course.sighted(sighting, index as u64, now);
+            }
+        }
+        if matches!(sighting, Some(Sighting::Message(_))) {
+            self.watch(actions);
         }
         self.reconcile(now, actions);
+    }
+
+    /// Orders that messages be watched for, as long as a fault waits for them.
+    fn watch(&mut self, actions: &mut Vec<Action>) {
+        let mut wanted: BTreeMap<NodeId, Vec<TapWatch>> = BTreeMap::new();
+        for (id, course) in (0..).zip(&self.courses) {
+            let Some((at, watch)) = course.watch(id) else {
+                continue;
+            };
+            let nodes = self.grip.topology.nodes();
+            for node in nodes.filter(|node| at.is_none_or(|at| at == *node)) {
+                wanted.entry(node).or_default().push(watch.clone());
+            }
+        }
+        let nodes: BTreeSet<NodeId> = self.watches.keys().chain(wanted.keys()).copied().collect();
+        for node in nodes {
+            let watches = wanted.get(&node).cloned().unwrap_or_default();
+            if self
+                .watches
+                .get(&node)
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+                != watches
+            {
+                actions.push(Action::Watch { node, watches });
+            }
+        }
+        self.watches = wanted;
     }
 
     /// Every fault goes on as far as it can. What one changes is ordered before it or another goes on.

@@ -100,6 +100,11 @@ impl<C> Batch<C> {
         self.rounds_left == 0 && now >= self.next_round
     }
 
+    /// Whether no further round will be sent.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.rounds_left == 0
+    }
+
     /// When something is due.
     pub(crate) const fn next_timeout(&self) -> Timestamp {
         self.next_round

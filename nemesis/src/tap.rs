@@ -50,6 +50,29 @@ pub struct TapRule {
     pub act: TapAct,
 }
 
+/// Messages at a tap that the nemesis wants to be told of: nothing becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TapWatch {
+    /// Its name.
+    pub id: u64,
+    /// Which way they go.
+    pub flow: Flow,
+    /// Whom they go to or come from; none: anybody.
+    pub peer: Option<NodeId>,
+    /// Their kind.
+    pub kind: String,
+}
+
+impl TapWatch {
+    /// Whether it is about such a message.
+    pub fn matches(&self, passing: &Passing) -> bool {
+        self.flow.includes(passing.direction)
+            && self.peer.is_none_or(|peer| peer == passing.peer)
+            && self.kind == passing.kind
+    }
+}
+
 /// Which ways through a tap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use viewstorm_history::Seed;
 
-use crate::Fault;
+use crate::{Fault, Trigger};
 
 /// The most faults of one run: a recurring one with a slip in its period is cut off there.
 pub const MAX_FAULTS: usize = 10_000;
@@ -32,7 +32,7 @@ pub struct Declaration {
 }
 
 /// When a fault comes, counted from the start of the load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
     /// Once.
     At(Duration),
@@ -49,6 +49,13 @@ pub enum When {
         /// There are so many at most.
         count: Option<u32>,
     },
+    /// When something happens.
+    On {
+        /// What.
+        trigger: Trigger,
+        /// So often: again each time that it has happened as many times more.
+        times: u32,
+    },
 }
 
 /// One fault of the timeline. Its target is still symbolic.
@@ -58,8 +65,10 @@ pub struct ScheduledFault {
     pub name: Option<String>,
     /// What it is.
     pub fault: Fault,
-    /// When it comes, counted from the start of the load.
+    /// When it comes, counted from the start of the load; with a trigger, from when on that counts.
     pub at: Duration,
+    /// What must happen for it to come.
+    pub trigger: Option<Trigger>,
     /// How long it stays; none: until the end of the run.
     pub length: Option<Duration>,
     /// Its own random stream.
@@ -102,7 +111,13 @@ impl Timeline {
         let declare = |fault: &ScheduledFault| Declaration {
             name: fault.name.clone(),
             fault: fault.fault.clone(),
-            when: When::At(fault.at),
+            when: match &fault.trigger {
+                None => When::At(fault.at),
+                Some(trigger) => When::On {
+                    trigger: trigger.clone(),
+                    times: 1,
+                },
+            },
             length: fault.length,
             seed: Some(fault.seed),
         };
@@ -122,6 +137,7 @@ impl Declaration {
     /// How many faults it makes in a run of this length, at most: jitter may carry the last beyond the end.
     pub fn count(&self, duration: Duration) -> u64 {
         match self.when {
+            When::On { times, .. } => u64::from(times),
             When::At(at) => u64::from(at < duration),
             When::Every {
                 period,
@@ -150,10 +166,11 @@ impl Declaration {
             name: self.name.clone(),
             fault: self.fault.clone(),
             at: self.when.time(index, seed),
+            trigger: self.when.trigger(index),
             length: self.length,
             seed: match self.when {
-                When::At(_) => seed,
-                When::Every { .. } => seed.stream(&format!("occurrence {index}")),
+                When::At(_) | When::On { times: 1, .. } => seed,
+                When::Every { .. } | When::On { .. } => seed.stream(&format!("occurrence {index}")),
             },
         };
         // Jitter may carry the last one beyond the end.
@@ -165,9 +182,10 @@ impl Declaration {
 
 impl When {
     /// When the fault comes for the `index`th time, from 0.
-    fn time(self, index: u64, seed: Seed) -> Duration {
-        let (period, first, jitter) = match self {
+    fn time(&self, index: u64, seed: Seed) -> Duration {
+        let (period, first, jitter) = match *self {
             Self::At(at) => return at,
+            Self::On { ref trigger, .. } => return trigger.from,
             Self::Every {
                 period,
                 first,
@@ -186,9 +204,25 @@ impl When {
     }
 }
 
+impl When {
+    /// What must happen for it to come for the `index`th time, from 0.
+    fn trigger(&self, index: u64) -> Option<Trigger> {
+        let Self::On { trigger, .. } = self else {
+            return None;
+        };
+        let times = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
+        let count = trigger.count.saturating_mul(times);
+        Some(Trigger {
+            count,
+            ..trigger.clone()
+        })
+    }
+}
+
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::On { trigger, .. } => write!(f, "on {trigger}"),
             Self::At(at) => write!(f, "at {at:?}"),
             Self::Every { period, first, .. } => write!(f, "every {period:?} from {first:?}"),
         }

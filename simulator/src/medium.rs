@@ -7,7 +7,7 @@
 //!
 //! Messages move as values: nothing is serialised, and corruption is what a checksum makes of it, a loss.
 
-use viewstorm_nemesis::{Link, LinkCounters, LinkRule, ProbeId, TapRule};
+use viewstorm_nemesis::{Link, LinkCounters, LinkRule, Observation, ProbeId, TapRule, TapWatch};
 use viewstorm_protocol::{Address, Direction, Envelope, Message, NodeId, Passing, TapVerdict};
 
 use crate::SimulationConfig;
@@ -138,6 +138,11 @@ impl<M: Message> Medium<M> {
         self.flights.remove(slot)
     }
 
+    /// Replaces what is watched for at a node's tap.
+    pub(crate) fn watch(&mut self, node: NodeId, watches: Vec<TapWatch>) {
+        self.gates[self.nodes.index(node)].watch(watches);
+    }
+
     /// Replaces the rules at a node's tap. What only a vanished rule held goes on.
     pub(crate) fn set_tap(&mut self, node: NodeId, rules: Vec<TapRule>, run: &mut Run) {
         let gate = self.nodes.index(node);
@@ -168,7 +173,11 @@ impl<M: Message> Medium<M> {
             Direction::Receive => Due::Deliver,
         };
         let gate = &mut self.gates[self.nodes.index(node)];
-        match gate.inspect(run.now, &flight.passing(direction)) {
+        let passing = flight.passing(direction);
+        for watch in gate.seen(&passing) {
+            run.observe(Observation::MessageSeen { watch });
+        }
+        match gate.inspect(run.now, &passing) {
             TapVerdict::Pass => return Some(self.flights.remove(slot)),
             TapVerdict::Drop => self.lose(slot, run),
             TapVerdict::Delay(by) => run

@@ -88,6 +88,7 @@ where
                 self.medium.set_tap(*node, rules.clone(), &mut self.run);
                 self.run.observe(Observation::TapSet { node: *node });
             }
+            Action::Watch { node, watches } => self.medium.watch(*node, watches.clone()),
             Action::Kill(replica) => self.crash(*replica, CrashKind::Process),
             Action::Start(replica) => {
                 let (replica, mut around) = apart!(self, replica.0);

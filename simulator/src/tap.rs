@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use viewstorm_nemesis::{RuleTap, TapRule};
+use viewstorm_nemesis::{RuleTap, TapRule, TapWatch};
 use viewstorm_protocol::{Direction, Instant, Passing, Tap, TapVerdict};
 
 use crate::queue::Slot;
@@ -11,13 +11,25 @@ use crate::queue::Slot;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     tap: Option<RuleTap>,
+    watches: Vec<TapWatch>,
     held: VecDeque<(Direction, Slot)>,
 }
 
 impl Gate {
     /// Whether everything passes.
     pub(crate) const fn is_open(&self) -> bool {
-        self.tap.is_none()
+        self.tap.is_none() && self.watches.is_empty()
+    }
+
+    /// Replaces what is watched for.
+    pub(crate) fn watch(&mut self, watches: Vec<TapWatch>) {
+        self.watches = watches;
+    }
+
+    /// The watches that are about such a message.
+    pub(crate) fn seen(&self, passing: &Passing) -> impl Iterator<Item = u64> {
+        let about = self.watches.iter().filter(|watch| watch.matches(passing));
+        about.map(|watch| watch.id)
     }
 
     /// Replaces the rules. Hands out all that was held, oldest first.

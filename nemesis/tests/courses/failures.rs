@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use viewstorm_history::Stage;
-use viewstorm_nemesis::{ClientSides, Delay, Fault, Layer, LinkEffect, Partition, Shape, TapAct, Target};
+use viewstorm_nemesis::{
+    ClientSides, Delay, Fault, Layer, LinkEffect, Partition, Shape, TapAct, Target,
+};
 use viewstorm_protocol::ReplicaId;
 
 use crate::shown::{links, messages, partition};
@@ -255,8 +257,14 @@ fn a_pause_of_what_does_not_run() {
     let mut world = World::new(3, &faults, Defects::default());
     world.run(6_000);
     let failure = world.entry(1).failure.as_ref().unwrap();
-    assert_eq!(failure, "not applied: r1 has no running process, under other faults");
-    assert!(world.entry(1).overlapped, "the kill has evidence of its own");
+    assert_eq!(
+        failure,
+        "not applied: r1 has no running process, under other faults"
+    );
+    assert!(
+        world.entry(1).overlapped,
+        "the kill has evidence of its own"
+    );
     assert!(world.entry(0).failure.is_none());
 }
 
@@ -334,28 +342,54 @@ fn what_other_faults_hide_is_told_from_what_fails() {
     let down = || Fault::Kill(Target::Named(vec![replica(0)]));
     let groups = vec![vec![replica(0)], vec![replica(1), replica(2)]];
     let clients = ClientSides::Untouched;
-    let cut = Partition { clients, ..partition(Shape::Groups(groups)) };
+    let cut = Partition {
+        clients,
+        ..partition(Shape::Groups(groups))
+    };
     let isolate = || Fault::Partition(cut.clone());
     // The primary is down all the while: the cut around it cannot be heard.
-    let hidden = [fault(down(), 900, Some(4_500)), fault(isolate(), 1_000, Some(3_000))];
+    let hidden = [
+        fault(down(), 900, Some(4_500)),
+        fault(isolate(), 1_000, Some(3_000)),
+    ];
     let mut world = World::new(3, &hidden, Defects::default());
     world.run(12_000);
     world.finish(7_000);
     let entry = world.entry(1);
-    assert!(entry.overlapped && entry.confirmed_at.is_none(), "{entry:#?}");
-    assert!(entry.failure.as_ref().unwrap().ends_with("under other faults"), "{entry:#?}");
+    assert!(
+        entry.overlapped && entry.confirmed_at.is_none(),
+        "{entry:#?}"
+    );
+    assert!(
+        entry
+            .failure
+            .as_ref()
+            .unwrap()
+            .ends_with("under other faults"),
+        "{entry:#?}"
+    );
     let totals = world.ledger().totals();
     assert_eq!((totals.failed, totals.overlapped), (0, 1));
     // It comes back before the cut ends: then its time begins, however late.
-    let late = [fault(down(), 900, Some(3_500)), fault(isolate(), 1_000, Some(6_000))];
+    let late = [
+        fault(down(), 900, Some(3_500)),
+        fault(isolate(), 1_000, Some(6_000)),
+    ];
     let mut world = World::new(3, &late, Defects::default());
     world.run(12_000);
     world.finish(7_000);
-    assert!(world.entry(1).confirmed_at.is_some(), "{:#?}", world.entry(1));
+    assert!(
+        world.entry(1).confirmed_at.is_some(),
+        "{:#?}",
+        world.entry(1)
+    );
     // A cut that leaks is no less one because another fault is near.
     let near = fault(down(), 3_000, Some(500));
     let leaks = BTreeSet::from([link(replica(2), replica(0))]);
-    let defects = Defects { leaks, ..Defects::default() };
+    let defects = Defects {
+        leaks,
+        ..Defects::default()
+    };
     let mut world = World::new(3, &[fault(isolate(), 1_000, Some(3_000)), near], defects);
     world.run(12_000);
     world.finish(7_000);

@@ -6,4 +6,5 @@ mod machine;
 mod machines;
 mod overlaps;
 mod shown;
+mod triggers;
 mod world;

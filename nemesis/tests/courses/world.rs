@@ -186,6 +186,11 @@ impl World {
         }
     }
 
+    /// Something is observed so many milliseconds from now.
+    pub(crate) fn tell(&mut self, after: u64, observation: Observation) {
+        self.push(ms(after), Due::Observe(observation));
+    }
+
     /// Ends the run's planned part and lets everything heal, for at most this long.
     pub(crate) fn finish(&mut self, within: u64) {
         let mut actions = Vec::new();

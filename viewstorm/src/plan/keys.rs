@@ -50,7 +50,8 @@ macro_rules! fault_keys {
     ($(#[$doc:meta])* $name:ident: $($key:literal),*) => {
         $(#[$doc])*
         pub(super) const $name: &[&str] = &[
-            "fault", "name", "chance", "at", "every", "jitter", "until", "count", "seed", $($key),*
+            "fault", "name", "chance", "at", "every", "jitter", "until", "count", "on", "after", "times",
+            "kind", "from", "to", "replica", "seed", $($key),*
         ];
     };
 }

@@ -22,9 +22,9 @@ pub fn story(shrunk: &Shrunk) -> String {
         duration_text(plan.run.duration),
     );
     for (number, fault) in (1..).zip(&plan.nemesis.settled) {
-        let at = match fault.when {
-            When::At(at) => format!("at {}", duration_text(at)),
-            When::Every { .. } => fault.when.to_string(),
+        let at = match &fault.when {
+            When::At(at) => format!("at {}", duration_text(*at)),
+            When::Every { .. } | When::On { .. } => fault.when.to_string(),
         };
         let length = fault.length.map_or_else(
             || "to the end of the run".to_owned(),

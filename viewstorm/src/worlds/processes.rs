@@ -310,7 +310,8 @@ impl World for ProcessWorld {
                     counters,
                 });
             }
-            Action::PowerLoss(_)
+            Action::Watch { .. }
+            | Action::PowerLoss(_)
             | Action::Wipe(_)
             | Action::SetFuse { .. }
             | Action::SetDisk { .. }

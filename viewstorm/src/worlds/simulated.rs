@@ -48,6 +48,7 @@ impl SimulatedWorld {
         Capability::EffectCrash,
         Capability::Disk,
         Capability::Clock,
+        Capability::Watch,
     ];
 
     /// A world at its start.

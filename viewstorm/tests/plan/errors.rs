@@ -160,6 +160,41 @@ refused! {
     a_clock_that_runs_backwards: with_machine_fault!("clock", "target = \"one\"\ndrift = -1_000_000\n"),
     a_clock_that_is_not_frozen: with_machine_fault!("clock", "target = \"one\"\nfreeze = false\n"),
     many_at_once: "nam = \"x\"\n[wrld]\n[cluster]\nreplicas = 0\nprotocol = \"vrr\"\n[workload]\nrate = -1\n[run]\nduration = \"soon\"\n",
+    a_chance_of_nothing: with_fault!("kill", "target = \"one\"\nchance = 0\n"),
+    a_draw_from_three_times: with_fault!("kill", "target = \"one\"\nfor = [\"1s\", \"2s\", \"3s\"]\n"),
+    a_draw_from_backwards: with_fault!("kill", "target = \"one\"\nfor = [\"2s\", \"1s\"]\n"),
+    a_draw_with_one_end_too_far: with_fault!("loss", "share = [0.5, 1.5]\n"),
+    a_draw_of_unlike_things: with_fault!("kill", "target = \"one\"\nfor = [\"1s\", 2]\n"),
+    a_draw_of_an_unknown_name: with_fault!("partition", "shape = [\"halves\", \"havles\", \"ring\"]\n"),
+    a_draw_of_what_does_not_go_together: with_fault!(
+        "partition",
+        "shape = [\"halves\", \"bridge\"]\ndirection = [\"both\", \"in\"]\n"
+    ),
+    any_of_what_has_no_names: with_fault!("kill", "target = \"one\"\nfor = \"any\"\n"),
+    a_flap_that_may_not_fit: with_fault!(
+        "partition",
+        "shape = \"halves\"\nflapping = [\"100ms\", \"1s\"]\nfor = [\"1s\", \"5s\"]\n"
+    ),
+    an_event_of_no_kind: with_fault!("kill", "target = \"one\"\non = \"election\"\n"),
+    an_event_that_recurs_by_the_clock: with_fault!(
+        "kill",
+        "target = \"one\"\non = \"primary\"\nevery = \"2s\"\n"
+    ),
+    a_sender_of_no_message: with_fault!("kill", "target = \"one\"\non = \"primary\"\nfrom = \"r1\"\n"),
+    a_delay_after_nothing: with_fault!("kill", "target = \"one\"\nafter = \"5ms\"\n"),
+    a_message_that_processes_do_not_tell: with_fault!(
+        "kill",
+        "target = \"one\"\non = \"message\"\nkind = \"Prepare\"\n"
+    ),
+    a_message_without_a_kind: with_machine_fault!("kill", "target = \"one\"\non = \"message\"\n"),
+    a_message_of_no_kind: with_machine_fault!(
+        "kill",
+        "target = \"one\"\non = \"message\"\nkind = \"Perpare\"\n"
+    ),
+    a_state_transfer_to_a_client: with_fault!(
+        "kill",
+        "target = \"one\"\non = \"state-transfer\"\nreplica = \"c0\"\n"
+    ),
 }
 
 #[test]

@@ -9,9 +9,9 @@ use viewstorm_history::Seed;
 use viewstorm_nemesis::{
     Budget, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, DamagePlace, Declaration,
     Delay, DiskEffect, DiskFault, Fault, Flow, Layer, Link, LinkEffect, LinkFault, Links,
-    MessageFault, Numbers, Partition, Shape, TapAct, Target, Way, When,
+    MessageFault, Numbers, Partition, Shape, TapAct, Target, Trigger, TriggerEvent, Way, When,
 };
-use viewstorm_protocol::NodeId;
+use viewstorm_protocol::{NodeId, ReplicaId};
 
 /// A fault, its times still shares of the run.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Drawn {
     length: Option<f64>,
     seed: Option<u64>,
     every: Option<(f64, f64, Option<f64>, Option<u32>)>,
+    /// What it waits for, how often, how long, and how often it comes.
+    trigger: Option<(TriggerEvent, u32, f64, u32)>,
 }
 
 impl Drawn {
@@ -31,6 +33,15 @@ impl Drawn {
         let share = |share: f64| duration.mul_f64(share * 0.9);
         let first = share(self.at);
         let when = match self.every {
+            _ if let Some((event, count, after, times)) = self.trigger => When::On {
+                trigger: Trigger {
+                    event,
+                    count,
+                    after: share(after),
+                    from: first,
+                },
+                times,
+            },
             None => When::At(first),
             Some((period, jitter, until, count)) => {
                 // A tenth of the run at least, so that a few of them are not thousands.
@@ -263,6 +274,16 @@ fn machine() -> impl Strategy<Value = Fault> {
     ]
 }
 
+/// Events that both worlds tell of.
+fn event() -> impl Strategy<Value = TriggerEvent> {
+    let replica = prop::option::of((0u16..3).prop_map(ReplicaId));
+    prop_oneof![
+        Just(TriggerEvent::ViewChange),
+        Just(TriggerEvent::Primary),
+        replica.prop_map(TriggerEvent::StateTransfer),
+    ]
+}
+
 /// Any fault that needs no other model than the default.
 pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
     let fault = prop_oneof![
@@ -281,10 +302,17 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
         prop::option::of(share()),
         prop::option::of(1u32..20),
     );
-    let times = (share(), prop::option::of(share()), prop::option::of(every));
+    let trigger = (event(), 1u32..=1_000, share(), 1u32..20);
+    let trigger = prop::option::weighted(0.2, trigger);
+    let times = (
+        share(),
+        prop::option::of(share()),
+        prop::option::of(every),
+        trigger,
+    );
     let name = prop::option::of("[a-z][a-z ]{0,20}");
     (name, fault, times, any::<Option<u64>>()).prop_map(|(name, fault, times, seed)| {
-        let (at, length, every) = times;
+        let (at, length, every, trigger) = times;
         Drawn {
             name,
             fault,
@@ -292,6 +320,7 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
             length,
             seed,
             every,
+            trigger,
         }
     })
 }

@@ -5,5 +5,6 @@ mod any_bytes;
 mod errors;
 mod experiments;
 mod faults;
+mod open;
 mod overrides;
 mod resolved;

@@ -19,7 +19,10 @@ use crate::plan::duration;
 use crate::plan::section::Errors;
 
 /// The keys that say when a fault comes: drawn once for a seed. All others are drawn each time it comes.
-const SCHEDULE: &[&str] = &["at", "every", "jitter", "until", "count", "seed", "name"];
+const SCHEDULE: &[&str] = &[
+    "at", "every", "jitter", "until", "count", "on", "after", "times", "kind", "from", "to",
+    "replica", "seed", "name",
+];
 /// How often is drawn before the first of all values is taken. Any two values go together: that was checked.
 const ATTEMPTS: u64 = 16;
 

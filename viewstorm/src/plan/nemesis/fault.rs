@@ -170,6 +170,7 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
             .collect(),
         "clients" => names::<ClientSides>(),
         "layer" => names::<Layer>(),
+        "on" => super::trigger::names(),
         "place" => names::<DamagePlace>(),
         "budget" => names::<Budget>(),
         "direction" if fault == Some("messages") => names::<Flow>(),

@@ -8,6 +8,7 @@ mod machine;
 mod model;
 mod open;
 mod target;
+mod trigger;
 mod when;
 mod write;
 

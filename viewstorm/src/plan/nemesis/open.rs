@@ -205,6 +205,7 @@ fn any_of(key: &str, table: &DeTable<'_>) -> Option<Vec<toml::Value>> {
     let text = |name: &str| toml::Value::String(name.to_owned());
     Some(match key {
         "target" | "peers" => target::names_of_targets().map(text).collect(),
+        "kind" => MESSAGE_KINDS.iter().map(|kind| text(kind)).collect(),
         "kinds" => MESSAGE_KINDS
             .iter()
             .filter(|kind| **kind != viewstorm_nemesis::PROBE_KIND)

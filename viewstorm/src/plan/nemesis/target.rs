@@ -221,7 +221,7 @@ fn check(target: &Target, whom: Whom, around: &Around<'_>) -> Result<(), Refusal
     }
 }
 
-fn check_nodes(nodes: &[NodeId], around: &Around<'_>) -> Result<(), Refusal> {
+pub(super) fn check_nodes(nodes: &[NodeId], around: &Around<'_>) -> Result<(), Refusal> {
     for node in nodes {
         let (index, count, letter) = match node {
             NodeId::Replica(replica) => (replica.0, around.replicas, 'r'),

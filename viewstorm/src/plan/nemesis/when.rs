@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use viewstorm_nemesis::When;
 
-use super::Around;
+use super::{Around, trigger};
 use crate::plan::duration;
 use crate::plan::error::PlanError;
 use crate::plan::section::{Field, Section};
@@ -19,13 +19,23 @@ pub(super) fn read(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option
     let jitter = section.duration("jitter", Duration::ZERO);
     let until = section.duration("until", LEAST);
     let count = section.integer("count", 1..=u32::MAX);
+    if section.has("on") {
+        let strays = [every.span(), jitter.span(), until.span()];
+        let is_valid = check_at(section, &at, around) && check_waiting(section, strays);
+        let (at, count) = (at.known(Duration::ZERO), count.known_some());
+        let when = trigger::read(section, at?.0, count?, around);
+        return when.filter(|_| is_valid);
+    }
+    if !trigger::check_stray(section) {
+        return None;
+    }
     let is_valid = !matches!(every, Field::Invalid)
         && check_at(section, &at, around)
         && check_recurring(section, &every, [jitter.span(), until.span(), count.span()]);
     match (at, every) {
         (Field::Absent, Field::Absent) => {
             let error = PlanError::at(section.span(), "this fault has no time", "");
-            let help = "for example `at = \"3s\"`, or `every = \"5s\"`";
+            let help = "for example `at = \"3s\"`, `every = \"5s\"` or `on = \"view-change\"`";
             section.note(error.help(help).missing());
             None
         }
@@ -80,6 +90,22 @@ fn check_at(section: &Section<'_, '_>, at: &Field<Duration>, around: &Around<'_>
         }
         _ => true,
     }
+}
+
+/// What waits for something has no times of its own.
+fn check_waiting(section: &Section<'_, '_>, spans: [Option<&Span>; 3]) -> bool {
+    let stray: Vec<_> = ["every", "jitter", "until"]
+        .into_iter()
+        .zip(spans)
+        .collect();
+    for (key, span) in &stray {
+        if let Some(span) = span {
+            let title = format!("`{key}` and `on` both say when this fault comes");
+            let error = PlanError::at(span, title, "does not go with `on`");
+            section.note(error.help("`times` says how often it comes, `at` from when on it waits"));
+        }
+    }
+    stray.iter().all(|(_, span)| span.is_none())
 }
 
 /// What says how a fault recurs needs one that does.

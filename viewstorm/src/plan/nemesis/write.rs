@@ -4,12 +4,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use viewstorm_nemesis::{
     Declaration, Delay, Fault, LinkEffect, Links, MessageFault, Partition, Shape, TapAct, Target,
-    When,
+    Trigger, TriggerEvent, When,
 };
 use viewstorm_protocol::NodeId;
 
 use super::fault::name_of;
-use super::{machine, target};
+use super::{machine, target, trigger};
 use crate::plan::duration::write;
 use crate::plan::run::SeedText;
 
@@ -31,6 +31,7 @@ impl Serialize for Table<'_> {
             map.serialize_entry("name", name)?;
         }
         match *when {
+            When::On { ref trigger, times } => write_trigger(&mut map, trigger, times)?,
             When::At(at) => map.serialize_entry("at", &write(at))?,
             When::Every {
                 period,
@@ -59,6 +60,32 @@ impl Serialize for Table<'_> {
         }
         map.end()
     }
+}
+
+fn write_trigger<M: SerializeMap>(
+    map: &mut M,
+    trigger: &Trigger,
+    times: u32,
+) -> Result<(), M::Error> {
+    map.serialize_entry("on", trigger::name_of(&trigger.event))?;
+    match &trigger.event {
+        TriggerEvent::StateTransfer(Some(replica)) => {
+            map.serialize_entry("replica", &NodeId::Replica(*replica))?;
+        }
+        TriggerEvent::Message { kind, from, to } => {
+            map.serialize_entry("kind", kind)?;
+            for (key, node) in [("from", from), ("to", to)] {
+                if let Some(node) = node {
+                    map.serialize_entry(key, node)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    map.serialize_entry("at", &write(trigger.from))?;
+    map.serialize_entry("after", &write(trigger.after))?;
+    map.serialize_entry("count", &trigger.count)?;
+    map.serialize_entry("times", &times)
 }
 
 fn write_fault<M: SerializeMap>(map: &mut M, fault: &Fault) -> Result<(), M::Error> {
