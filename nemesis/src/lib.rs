@@ -48,5 +48,5 @@ pub use options::NemesisOptions;
 pub use shape::{ClientSides, Shape, Way};
 pub use tap::{Flow, Numbers, PROBE_KIND, RuleTap, TapAct, TapRule, TapWatch};
 pub use target::Target;
-pub use trigger::{Trigger, TriggerEvent};
 pub use timeline::{Declaration, MAX_FAULTS, ScheduledFault, Timeline, When};
+pub use trigger::{Trigger, TriggerEvent};

@@ -402,6 +402,9 @@ fn what_does_not_run_cannot_end_by_itself_and_tells_no_time() {
             fault(one, 2_000, Some(500)),
         ]);
         let failure = world.entry(1).failure.as_deref();
-        assert_eq!(failure, Some("not applied: r1 has no running process, under other faults"));
+        assert_eq!(
+            failure,
+            Some("not applied: r1 has no running process, under other faults")
+        );
     }
 }
