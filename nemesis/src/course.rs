@@ -210,7 +210,7 @@ impl Course {
         };
         if let Some(deadline) = active.deadline {
             let finding = active.check.look(context);
-            let is_crowded = context.grip.is_crowded(&self.hits);
+            let is_crowded = context.grip.is_crowded(&self.hits, true);
             active.is_crowded |= is_crowded;
             let has_ended = active.end.is_some_and(|end| now >= end);
             let is_late = now >= deadline && (has_ended || !is_crowded);
@@ -281,7 +281,7 @@ impl Course {
                 self.phase = Phase::Over;
             }
             Finding::Open(_)
-                if check.is_obstructed(context) || context.grip.is_crowded(&self.hits) =>
+                if check.is_obstructed(context) || context.grip.is_crowded(&self.hits, false) =>
             {
                 *deadline = now + context.options.heal_within;
             }
@@ -311,7 +311,7 @@ impl Course {
             Phase::Active(active) => {
                 if active.deadline.is_some() {
                     let by_end = |reason| format!("by the end of the run: {reason}");
-                    let is_crowded = active.is_crowded || context.grip.is_crowded(&self.hits);
+                    let is_crowded = active.is_crowded || context.grip.is_crowded(&self.hits, true);
                     let (finding, now) = (active.check.look(context), context.now);
                     context.actions.push(match finding {
                         Finding::Shown(evidence) => entry.confirmed(evidence, now),

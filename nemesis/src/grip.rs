@@ -234,11 +234,13 @@ impl Grip {
     }
 
     /// Whether other faults than the one of `hits` stand in the way of what it does, or of what would show it.
-    pub(crate) fn is_crowded(&self, hits: &Hits) -> bool {
+    pub(crate) fn is_crowded(&self, hits: &Hits, is_applied: bool) -> bool {
         let crowd = |link: &Link| self.crowds.get(link).copied().unwrap_or_default();
         let is_asleep = |node: NodeId| !self.known.is_awake(node);
         let has_ends = |link: &Link| is_asleep(link.from) || is_asleep(link.to);
-        let own: BTreeSet<Link> = hits.probes_hit().collect();
+        // One that was taken back is not in the crowd itself.
+        let own = hits.probes_hit().filter(|_| is_applied);
+        let own: BTreeSet<Link> = own.collect();
         let on_links = hits
             .touched
             .iter()
@@ -252,7 +254,8 @@ impl Grip {
         // What a machine does shows when its replica has work to do, which any fault may keep from it.
         let is_machine = !hits.machines.is_empty() || !hits.once.is_empty();
         let on_machines = is_machine
-            && (self.applied > 1 || replicas_among(&hits.targets).any(|id| is_down(&id)));
+            && (self.applied > usize::from(is_applied)
+                || replicas_among(&hits.targets).any(|id| is_down(&id)));
         let on_processes = on_machines
             || hits.paused.iter().any(is_held)
             || hits.tap_nodes().into_iter().any(is_asleep);
