@@ -60,8 +60,10 @@ fault_keys!(
     /// `[[nemesis]]`, whatever the fault.
     NEMESIS: "for", "target", "shape", "groups", "links", "clients", "direction", "layer",
     "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
-    "skip", "limit", "effect", "power", "place", "budget", "jump", "drift", "freeze"
+    "skip", "limit", "effect", "power", "place", "budget", "jump", "drift", "freeze", "intensity"
 );
+/// A whole storm.
+pub(super) const ANY: &[&str] = &["fault", "intensity", "until"];
 fault_keys!(
     /// A partition.
     PARTITION: "for", "shape", "target", "groups", "links", "clients", "direction", "layer",

@@ -9,3 +9,4 @@ mod processes;
 mod shrink;
 mod simulated;
 mod support;
+mod triggers;

@@ -191,6 +191,9 @@ refused! {
         "kill",
         "target = \"one\"\non = \"message\"\nkind = \"Perpare\"\n"
     ),
+    a_storm_of_no_strength: "name = \"x\"\n[[nemesis]]\nfault = \"any\"\nintensity = 0\n",
+    a_storm_with_a_target: "name = \"x\"\n[[nemesis]]\nfault = \"any\"\ntarget = \"one\"\n",
+    a_storm_where_nothing_may_happen: "name = \"x\"\nmodel = { network = \"reliable\", nodes = \"crash-stop\", timing = \"synchronous\" }\n[[nemesis]]\nfault = \"any\"\n",
     a_state_transfer_to_a_client: with_fault!(
         "kill",
         "target = \"one\"\non = \"state-transfer\"\nreplica = \"c0\"\n"

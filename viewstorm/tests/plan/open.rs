@@ -141,6 +141,66 @@ fn a_list_of_nodes_is_these_nodes() {
     assert!(plan.nemesis.open.is_empty() && plan.nemesis.settled.len() == 1);
 }
 
+const ANY: &str = "[[nemesis]]\nfault = \"any\"\n";
+
+#[test]
+fn any_is_the_storm_as_far_as_the_plan_allows_it() {
+    let storm =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/vr/storm.toml");
+    let storm = Plan::load(storm).unwrap();
+    let any = plan(&[ANY]);
+    assert_eq!(
+        any.nemesis.open.len(),
+        storm.nemesis.open.len(),
+        "nothing is left out"
+    );
+    let names = |text: &str| -> BTreeSet<&'static str> {
+        let plan = Plan::parse("x.toml", text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let timelines: Vec<_> = (0..50).map(|seed| plan.timeline(Seed(seed))).collect();
+        let faults = timelines.iter().flat_map(|timeline| timeline.faults());
+        faults.map(|fault| fault.fault.name()).collect()
+    };
+    let processes = names(&format!("name = \"x\"\n{ANY}"));
+    assert!(
+        processes.contains("kill") && processes.contains("partition"),
+        "{processes:?}"
+    );
+    assert!(
+        !processes.contains("power-loss") && !processes.contains("clock"),
+        "{processes:?}"
+    );
+    let stable = names(&format!("{HEAD}[model]\nnodes = \"crash-stop\"\n{ANY}"));
+    assert!(
+        !stable.contains("kill") && stable.contains("loss"),
+        "{stable:?}"
+    );
+}
+
+#[test]
+fn intensity_is_how_often_and_a_short_run_has_as_many() {
+    let count = |text: &str| -> usize {
+        let plan = Plan::parse("x.toml", text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        (0..50)
+            .map(|seed| plan.timeline(Seed(seed)).faults().len())
+            .sum()
+    };
+    let with = |run: &str, more: &str| {
+        count(&format!(
+            "name = \"x\"\n[run]\nduration = \"{run}\"\n{ANY}{more}"
+        ))
+    };
+    let (normal, twice) = (with("30s", ""), with("30s", "intensity = 2\n"));
+    assert!(
+        (1.6..2.4).contains(&(twice as f64 / normal as f64)),
+        "{normal} {twice}"
+    );
+    let short = with("15s", "");
+    assert!(
+        (0.6..1.4).contains(&(short as f64 / normal as f64)),
+        "{normal} {short}"
+    );
+}
+
 fn tables() -> impl Strategy<Value = Vec<&'static str>> {
     prop::sample::subsequence(ALL.to_vec(), 0..=ALL.len())
 }

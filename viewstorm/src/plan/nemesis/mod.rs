@@ -5,6 +5,7 @@ mod draw;
 mod fault;
 mod faults;
 mod machine;
+mod mix;
 mod model;
 mod open;
 mod target;
@@ -69,16 +70,13 @@ pub(super) fn read(plan: &mut Section<'_, '_>, around: &Around<'_>, errors: &Err
         ));
         return faults;
     }
+    let duration = around.duration.as_ref().map(|(duration, _)| *duration);
     let mut most = 0_u64;
-    for table in tables {
-        let Some(one) = read_one(table, around, errors) else {
-            continue;
-        };
-        let duration = around
-            .duration
-            .as_ref()
-            .map_or(Duration::ZERO, |(duration, _)| *duration);
-        most = most.saturating_add(one.most(duration));
+    for one in tables
+        .into_iter()
+        .flat_map(|table| read_any(table, around, errors))
+    {
+        most = most.saturating_add(one.most(duration.unwrap_or_default()));
         match one {
             Read::Settled(fault) => faults.settled.push(fault),
             Read::Open(fault, _) => faults.open.push(fault),
@@ -111,6 +109,16 @@ impl Read {
             Self::Settled(fault) => fault.count(duration),
             Self::Open(_, faults) => draw::most(faults, duration),
         }
+    }
+}
+
+/// Reads a table that stands for one fault or for a whole storm; nothing if anything about it is wrong.
+fn read_any(table: Spanned<DeValue<'_>>, around: &Around<'_>, errors: &Errors) -> Vec<Read> {
+    match table.get_ref() {
+        DeValue::Table(any) if mix::is_any(any) => {
+            mix::read(any.clone(), table.span(), around, errors)
+        }
+        _ => read_one(table, around, errors).into_iter().collect(),
     }
 }
 
