@@ -90,8 +90,6 @@ pub struct RunRecord {
     pub history: History,
     /// What the nemesis did.
     pub ledger: Ledger,
-    /// How operations ended.
-    pub counts: Counts,
     /// Due operations that found no free session in time.
     pub not_started: u64,
     /// When which stage began.
@@ -245,7 +243,6 @@ impl<'a> Experiment<'a> {
     ) -> Result<RunRecord, RunError> {
         let now = self.world.now();
         self.stages.end = now;
-        let counts = self.recorder.counts();
         let end = End {
             time: now,
             interrupted: interrupted.clone(),
@@ -254,7 +251,6 @@ impl<'a> Experiment<'a> {
         Ok(RunRecord {
             history: self.recorder.finish(end)?,
             ledger: self.nemesis.ledger().clone(),
-            counts,
             not_started: self.arrivals.as_ref().map_or(0, Arrivals::not_started),
             stages: self.stages,
             interrupted,

@@ -2,33 +2,12 @@
 
 use viewstorm_checker::Validity;
 
-use crate::support::{Home, history, results};
-
-/// A partition of the primary and a kill of the next one, in a few seconds.
-const STORM: &str = r#"
-name = "storm"
-[workload]
-clients = 8
-endpoints = 2
-rate = 200
-[run]
-duration = "5s"
-[[nemesis]]
-fault = "partition"
-shape = "isolate-primary"
-at = "500ms"
-for = "1500ms"
-[[nemesis]]
-fault = "kill"
-target = "primary"
-at = "3s"
-for = "800ms"
-"#;
+use crate::support::{Home, history, results, storm};
 
 #[test]
 fn an_experiment_goes_from_its_plan_to_a_verdict_and_a_report() {
     let home = Home::new();
-    let plan = home.plan(STORM);
+    let plan = home.plan(&storm("processes"));
     let ended = home.viewstorm(&["run", plan.to_str().unwrap(), "--seed", "1"]);
     let ended = ended.expect(0);
     let folder = home.run_folder();

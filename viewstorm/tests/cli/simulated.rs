@@ -2,34 +2,12 @@
 
 use viewstorm_checker::Validity;
 
-use crate::support::{Home, results};
-
-const STORM: &str = r#"
-name = "storm"
-[world]
-kind = "simulated"
-[workload]
-clients = 8
-endpoints = 2
-rate = 200
-[run]
-duration = "5s"
-[[nemesis]]
-fault = "partition"
-shape = "isolate-primary"
-at = "500ms"
-for = "1500ms"
-[[nemesis]]
-fault = "kill"
-target = "primary"
-at = "3s"
-for = "800ms"
-"#;
+use crate::support::{Home, results, storm};
 
 #[test]
 fn a_simulated_run_leaves_the_same_folder_and_replays() {
     let home = Home::new();
-    let plan = home.plan(STORM);
+    let plan = home.plan(&storm("simulated"));
     home.viewstorm(&["run", plan.to_str().unwrap(), "--seed", "3"])
         .expect(0);
     let folder = home.run_folder();
@@ -64,7 +42,7 @@ fn a_simulated_run_leaves_the_same_folder_and_replays() {
 #[test]
 fn a_run_that_was_tampered_with_does_not_replay() {
     let home = Home::new();
-    let plan = home.plan(STORM);
+    let plan = home.plan(&storm("simulated"));
     home.viewstorm(&["run", plan.to_str().unwrap(), "--seed", "3"])
         .expect(0);
     let folder = home.run_folder();
@@ -80,7 +58,7 @@ fn a_run_that_was_tampered_with_does_not_replay() {
 #[test]
 fn a_campaign_runs_every_seed_and_says_how_many() {
     let home = Home::new();
-    let plan = home.plan(STORM);
+    let plan = home.plan(&storm("simulated"));
     let arguments = [
         "simulate",
         plan.to_str().unwrap(),

@@ -134,3 +134,30 @@ pub(crate) fn history(folder: &Path) -> History {
     let file = std::fs::File::open(folder.join("history.jsonl")).unwrap();
     History::read(std::io::BufReader::new(file)).unwrap()
 }
+
+/// A partition of the primary and a kill of the next one, in a few seconds.
+pub(crate) fn storm(world: &str) -> String {
+    format!(
+        r#"
+name = "storm"
+[world]
+kind = "{world}"
+[workload]
+clients = 8
+endpoints = 2
+rate = 200
+[run]
+duration = "5s"
+[[nemesis]]
+fault = "partition"
+shape = "isolate-primary"
+at = "500ms"
+for = "1500ms"
+[[nemesis]]
+fault = "kill"
+target = "primary"
+at = "3s"
+for = "800ms"
+"#
+    )
+}
