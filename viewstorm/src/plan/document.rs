@@ -1,5 +1,5 @@
-//! A plan's text as a tree of values with places: the file, then the overrides of the command line put into
-//! it. It does not know what a plan is.
+//! A plan's text as a tree of values with places: the file, the bases that it extends, then the overrides of the
+//! command line put into it. It does not know what a plan is.
 
 use std::path::Path;
 
@@ -7,15 +7,18 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{PlanError, PlanErrors};
+use super::extends::{self, Base};
 use super::overrides::{Override, Placed};
 use super::source::Sources;
 
 /// The largest plan that is read; the longest resolved timelines are a tenth of it.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The texts of a plan: its file and the overrides.
+/// The texts of a plan: its file, the bases and the overrides.
 pub(super) struct Texts<'i> {
     file: &'i str,
+    /// Those that it extends, the nearest first; none where it has no file.
+    bases: Option<Vec<Base>>,
     overrides: Vec<Placed>,
     /// Where everything is.
     pub(super) sources: Sources,
@@ -30,28 +33,43 @@ pub(super) struct Document<'i> {
 }
 
 impl<'i> Texts<'i> {
-    /// Lays a plan's texts out. `label` is the file's name for errors.
-    pub(super) fn new(label: &str, file: &'i str, overrides: &[Override]) -> Self {
+    /// Lays a plan's texts out. `label` is the file's name for errors, `path` where it is, if it is a file.
+    pub(super) fn new(
+        label: &str,
+        path: Option<&Path>,
+        file: &'i str,
+        overrides: &[Override],
+    ) -> Result<Self, PlanErrors> {
         let mut sources = Sources::default();
         sources.add(label, true, file);
+        let bases = match path {
+            Some(path) => Some(extends::bases(path, file, &mut sources)?),
+            None => None,
+        };
         let overrides = overrides
             .iter()
             .map(|change| change.place(&mut sources))
             .collect();
-        Self {
+        Ok(Self {
             file,
+            bases,
             overrides,
             sources,
-        }
+        })
     }
 
-    /// Reads the file and puts the overrides into it, in their order.
+    /// Reads the file, fills in from its bases and puts the overrides into it, in their order.
     pub(super) fn document(&self) -> Document<'_> {
         let (mut root, errors) = DeTable::parse_recoverable(self.file);
         let mut errors: Vec<_> = errors
             .iter()
             .map(|error| syntax_error(error, self.file))
             .collect();
+        errors.extend(extends::take(&mut root, self.bases.is_some()));
+        for base in self.bases.iter().flatten() {
+            base.merge_under(root.get_mut(), &mut errors);
+            root.get_mut().remove(extends::KEY);
+        }
         for change in &self.overrides {
             errors.extend(change.apply(root.get_mut()).err().map(|error| *error));
         }
@@ -95,7 +113,7 @@ pub(super) fn decode(name: &str, bytes: Vec<u8>) -> Result<String, PlanErrors> {
     })
 }
 
-fn syntax_error(error: &toml::de::Error, text: &str) -> PlanError {
+pub(super) fn syntax_error(error: &toml::de::Error, text: &str) -> PlanError {
     let span = error.span().unwrap_or(text.len()..text.len());
     if error.message() == "duplicate key" {
         let key = text.get(span.clone()).unwrap_or_default();

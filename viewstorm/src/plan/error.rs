@@ -203,6 +203,11 @@ impl PlanErrors {
         Self { sources, errors }
     }
 
+    /// What the first of them says, without its place.
+    pub(super) fn first_title(&self) -> &str {
+        self.errors.first().map_or("", PlanError::title)
+    }
+
     /// The errors, in the order of the text.
     pub fn errors(&self) -> &[PlanError] {
         &self.errors

@@ -2,6 +2,7 @@
 
 /// The top of the plan.
 pub(super) const PLAN: &[&str] = &[
+    "extends",
     "name",
     "description",
     "world",

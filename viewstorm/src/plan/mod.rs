@@ -9,6 +9,7 @@ mod cluster;
 mod document;
 mod duration;
 mod error;
+mod extends;
 mod keys;
 mod model;
 mod nemesis;

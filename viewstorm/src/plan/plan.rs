@@ -55,7 +55,7 @@ impl Plan {
     pub fn load_with(path: impl AsRef<Path>, overrides: &[Override]) -> Result<Self, PlanErrors> {
         let path = path.as_ref();
         let text = document::read_text(path)?;
-        Self::parse(&path.display().to_string(), &text, overrides)
+        Self::parse_file(&path.display().to_string(), Some(path), &text, overrides)
     }
 
     /// Reads any bytes as a plan: whatever they are, a plan or its errors come of it. `label` is the file's
@@ -65,9 +65,19 @@ impl Plan {
         Self::parse(label, &text, &[])
     }
 
-    /// Reads a plan's text. `label` is the file's name for errors.
+    /// Reads a plan's text. `label` is the file's name for errors. Such a plan cannot extend another: a text has no
+    /// folder from which to look for it.
     pub fn parse(label: &str, text: &str, overrides: &[Override]) -> Result<Self, PlanErrors> {
-        let texts = Texts::new(label, text, overrides);
+        Self::parse_file(label, None, text, overrides)
+    }
+
+    fn parse_file(
+        label: &str,
+        path: Option<&Path>,
+        text: &str,
+        overrides: &[Override],
+    ) -> Result<Self, PlanErrors> {
+        let texts = Texts::new(label, path, text, overrides)?;
         let Document { root, errors } = texts.document();
         let errors = Errors::new(errors);
         if text.trim().is_empty() {

@@ -4,6 +4,7 @@
 mod any_bytes;
 mod errors;
 mod experiments;
+mod extends;
 mod faults;
 mod open;
 mod overrides;
