@@ -218,6 +218,27 @@ impl Check {
         }
     }
 
+    /// Whether what was observed may be evidence.
+    pub(crate) fn is_about(&self, observation: &Observation) -> bool {
+        match observation {
+            Observation::ProbeArrived { id, .. } => match &self.look {
+                Look::Silence(look) => look.is_about(*id),
+                Look::Sound(look) => look.is_about(*id),
+                Look::Measure(look) => look.is_about(*id),
+                _ => false,
+            },
+            Observation::Counters { .. } => matches!(self.look, Look::Count(_)),
+            Observation::State { .. } => matches!(self.look, Look::State(_)),
+            Observation::Crashed { .. } => matches!(self.look, Look::Ended(_)),
+            Observation::Disk { .. } => matches!(
+                self.look,
+                Look::Ended(_) | Look::Damage(_) | Look::SlowSync(_)
+            ),
+            Observation::Clock { .. } => matches!(self.look, Look::Clock(_)),
+            _ => false,
+        }
+    }
+
     /// Takes note of what was observed. What a probe that should not have arrived shows is handed out.
     pub(crate) fn observe(
         &mut self,

@@ -26,6 +26,8 @@ pub(crate) struct Course {
     phase: Phase,
     hits: Hits,
     before: Before,
+    /// It was told something since it last looked.
+    is_told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ impl Course {
             scheduled,
             hits: Hits::default(),
             before: Before::default(),
+            is_told: false,
         }
     }
 
@@ -101,9 +104,15 @@ impl Course {
         matches!(self.phase, Phase::Over)
     }
 
+    /// Whether a step could come to anything, if nothing has changed that all look at.
+    pub(crate) fn wants_step(&self, now: Timestamp) -> bool {
+        self.is_told || self.next_timeout().is_some_and(|due| due <= now)
+    }
+
     /// Goes on, as far as it can now.
     pub(crate) fn step(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) -> Next {
         let now = context.now;
+        self.is_told = false;
         match &mut self.phase {
             Phase::Planned if now >= self.planned_at => {
                 let deadline = now + context.options.target_within;
@@ -348,6 +357,7 @@ impl Course {
         }
         *seen += 1;
         if *seen >= trigger.count {
+            self.is_told = true;
             self.planned_at = now + trigger.after;
             self.phase = Phase::Planned;
         }
@@ -367,6 +377,7 @@ impl Course {
         }
         match &mut self.phase {
             Phase::Active(active) => {
+                self.is_told |= active.check.is_about(observation);
                 let leak = active.check.observe(observation, context);
                 if let Some(leak) = leak.filter(|_| active.deadline.is_none()) {
                     context
@@ -375,9 +386,14 @@ impl Course {
                 }
             }
             Phase::Healing { check, .. } => {
+                self.is_told |= check.is_about(observation);
                 check.observe(observation, context);
             }
-            Phase::Waiting { .. } | Phase::Planned | Phase::Aiming { .. } | Phase::Over => {}
+            // A role may make its target known.
+            Phase::Aiming { .. } => {
+                self.is_told |= matches!(observation, Observation::Role { .. });
+            }
+            Phase::Waiting { .. } | Phase::Planned | Phase::Over => {}
         }
     }
 

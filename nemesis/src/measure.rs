@@ -7,7 +7,7 @@ use viewstorm_history::Timestamp;
 
 use crate::fault::Percent;
 use crate::probe::{Arrival, Batch, Context, Finding, Probe};
-use crate::{Delay, Link, LinkEffect, LinkRule};
+use crate::{Delay, Link, LinkEffect, LinkRule, ProbeId};
 
 /// A timer of the injector's may be this early.
 const EARLY: Duration = Duration::from_millis(1);
@@ -48,6 +48,11 @@ impl Measure {
             batch,
             problem,
         }
+    }
+
+    /// Whether the probe is one of its own.
+    pub(crate) fn is_about(&self, id: ProbeId) -> bool {
+        self.batch.has(id)
     }
 
     pub(crate) fn arrived(&mut self, arrival: Arrival) {

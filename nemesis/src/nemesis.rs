@@ -27,6 +27,10 @@ pub struct Nemesis {
     ledger: Ledger,
     has_begun: bool,
     is_final: bool,
+    /// Something has changed that any course may look at: all of them go on at the next step.
+    is_stirred: bool,
+    /// When the first of the courses wants to go on.
+    wake: Option<Timestamp>,
 }
 
 impl Nemesis {
@@ -54,6 +58,8 @@ impl Nemesis {
             ledger,
             has_begun: false,
             is_final: false,
+            is_stirred: true,
+            wake: None,
         }
     }
 
@@ -66,10 +72,16 @@ impl Nemesis {
         actions: &mut Vec<Action>,
     ) {
         self.begin(actions);
-        if let Some(observation) = observation {
-            self.observe(now, &observation, actions);
+        match observation {
+            Some(observation) => self.observe(now, &observation, actions),
+            None if !self.is_due(now) => return,
+            None => {}
         }
         self.advance(now, actions);
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.is_stirred || self.wake.is_some_and(|wake| wake <= now)
     }
 
     /// Ends all faults now, and those whose time has not come never come. From now on every replica is kept
@@ -83,6 +95,7 @@ impl Nemesis {
         }
         self.watch(actions);
         self.reconcile(now, actions);
+        self.is_stirred = true;
         self.advance(now, actions);
     }
 
@@ -97,7 +110,7 @@ impl Nemesis {
         if !self.has_begun {
             return Some(self.start);
         }
-        self.courses.iter().filter_map(Course::next_timeout).min()
+        self.wake
     }
 
     /// What became of each fault so far.
@@ -131,7 +144,16 @@ impl Nemesis {
         if matches!(sighting, Some(Sighting::Message(_))) {
             self.watch(actions);
         }
-        self.reconcile(now, actions);
+        match observation {
+            // These alone change what processes need.
+            Observation::Started { .. } | Observation::Exited { .. } => {
+                self.is_stirred = true;
+                self.reconcile(now, actions);
+            }
+            // And this what can be probed.
+            Observation::TapSet { .. } => self.is_stirred = true,
+            _ => {}
+        }
     }
 
     /// Orders that messages be watched for, as long as a fault waits for them.
@@ -162,17 +184,23 @@ impl Nemesis {
         self.watches = wanted;
     }
 
-    /// Every fault goes on as far as it can. What one changes is ordered before it or another goes on.
+    /// Every fault goes on as far as it can. What one changes is ordered before it or another goes on, and
+    /// concerns all: those before it look at it in the next step.
     fn advance(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let mut concerns_all = std::mem::take(&mut self.is_stirred);
         for index in 0..self.courses.len() {
-            loop {
+            while concerns_all || self.courses[index].wants_step(now) {
                 let (course, entry, mut context) = self.apart(index, now, actions);
                 match course.step(entry, &mut context) {
-                    Next::Changed => self.reconcile(now, actions),
+                    Next::Changed => {
+                        self.reconcile(now, actions);
+                        (concerns_all, self.is_stirred) = (true, true);
+                    }
                     Next::Wait => break,
                 }
             }
         }
+        self.wake = self.courses.iter().filter_map(Course::next_timeout).min();
     }
 
     fn reconcile(&mut self, now: Timestamp, actions: &mut Vec<Action>) {

@@ -126,6 +126,11 @@ impl<C> Batch<C> {
         );
     }
 
+    /// Whether it is one of these.
+    pub(crate) fn has(&self, id: ProbeId) -> bool {
+        self.probes.contains_key(&id)
+    }
+
     /// Takes note of an arrival; hands out the probe if it is one of these and has not arrived before.
     pub(crate) fn arrived(&mut self, arrival: Arrival) -> Option<&Probe<C>> {
         let probe = self

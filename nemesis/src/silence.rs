@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use viewstorm_history::Timestamp;
 
-use crate::Link;
 use crate::probe::{Arrival, Batch, Context, Finding};
+use crate::{Link, ProbeId};
 
 /// Why nothing can be heard on links any more.
 pub(crate) const LOST: &str = "every link has an end that stays down, for its storage is damaged";
@@ -64,6 +64,11 @@ impl Silence {
         if is_whole {
             self.whole_times.push(now);
         }
+    }
+
+    /// Whether the probe is one of its own.
+    pub(crate) fn is_about(&self, id: ProbeId) -> bool {
+        self.batch.has(id)
     }
 
     /// Takes note of an arrival. One that should not be is handed out, in words, the first time.
@@ -202,6 +207,11 @@ impl Sound {
             missing: links,
             batch,
         }
+    }
+
+    /// Whether the probe is one of its own.
+    pub(crate) fn is_about(&self, id: ProbeId) -> bool {
+        self.batch.has(id)
     }
 
     pub(crate) fn arrived(&mut self, arrival: Arrival) {
