@@ -104,9 +104,9 @@ impl Course {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Whether a step could come to anything, if nothing has changed that all look at.
-    pub(crate) fn wants_step(&self, now: Timestamp) -> bool {
-        self.is_told || self.next_timeout().is_some_and(|due| due <= now)
+    /// Whether it was told something since its last step, and may go on.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.is_told
     }
 
     /// Goes on, as far as it can now.

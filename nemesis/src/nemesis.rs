@@ -29,7 +29,9 @@ pub struct Nemesis {
     is_final: bool,
     /// Something has changed that any course may look at: all of them go on at the next step.
     is_stirred: bool,
-    /// When the first of the courses wants to go on.
+    /// When each course wants to go on, as of its last step.
+    due: Vec<Option<Timestamp>>,
+    /// When the first of them does.
     wake: Option<Timestamp>,
 }
 
@@ -51,6 +53,7 @@ impl Nemesis {
         Self {
             options,
             start,
+            due: vec![None; timeline.faults().len()],
             courses: timeline.faults().iter().map(course).collect(),
             grip: Grip::new(topology),
             sightings: Sightings::default(),
@@ -189,7 +192,11 @@ impl Nemesis {
     fn advance(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         let mut concerns_all = std::mem::take(&mut self.is_stirred);
         for index in 0..self.courses.len() {
-            while concerns_all || self.courses[index].wants_step(now) {
+            let is_due = self.due[index].is_some_and(|due| due <= now);
+            if !(concerns_all || is_due || self.courses[index].is_told()) {
+                continue;
+            }
+            loop {
                 let (course, entry, mut context) = self.apart(index, now, actions);
                 match course.step(entry, &mut context) {
                     Next::Changed => {
@@ -199,8 +206,9 @@ impl Nemesis {
                     Next::Wait => break,
                 }
             }
+            self.due[index] = self.courses[index].next_timeout();
         }
-        self.wake = self.courses.iter().filter_map(Course::next_timeout).min();
+        self.wake = self.due.iter().flatten().min().copied();
     }
 
     fn reconcile(&mut self, now: Timestamp, actions: &mut Vec<Action>) {

@@ -24,7 +24,8 @@ pub(super) struct Phase {
 #[derive(Debug)]
 pub(super) struct Measure {
     counts: Counts,
-    histogram: Histogram<u64>,
+    /// In nanoseconds, ascending.
+    latencies: Vec<u64>,
 }
 
 /// A latency histogram: nanoseconds, three digits, up to an hour.
@@ -37,11 +38,12 @@ impl Measure {
     pub(super) fn of<'a>(operations: impl Iterator<Item = &'a Operation<'a>>) -> Self {
         let mut measure = Self {
             counts: Counts::default(),
-            histogram: histogram(),
+            latencies: Vec::new(),
         };
         for operation in operations {
             measure.add(operation);
         }
+        measure.latencies.sort_unstable();
         measure
     }
 
@@ -51,8 +53,8 @@ impl Measure {
             Kind::Ok => {
                 self.counts.ok += 1;
                 let latency = operation.end.saturating_since(operation.due).as_nanos();
-                self.histogram
-                    .saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+                self.latencies
+                    .push(u64::try_from(latency).unwrap_or(u64::MAX));
             }
             Kind::Fail => self.counts.fail += 1,
             Kind::Info | Kind::Invoke => self.counts.info += 1,
@@ -64,17 +66,21 @@ impl Measure {
     }
 
     pub(super) fn latency(&self) -> Latency {
-        if self.histogram.is_empty() {
+        let Some(longest) = self.latencies.last() else {
             return Latency::default();
-        }
-        let at = |quantile: f64| self.histogram.value_at_quantile(quantile) as f64 / 1e3;
+        };
+        // The nearest rank: a latency that an operation had.
+        let at = |quantile: f64| {
+            let rank = (quantile * self.latencies.len() as f64).ceil() as usize;
+            self.latencies[rank.saturating_sub(1)] as f64 / 1e3
+        };
         Latency {
-            count: self.histogram.len(),
+            count: self.latencies.len() as u64,
             p50_us: at(0.5),
             p90_us: at(0.9),
             p99_us: at(0.99),
             p99_9_us: at(0.999),
-            max_us: self.histogram.max() as f64 / 1e3,
+            max_us: *longest as f64 / 1e3,
         }
     }
 
