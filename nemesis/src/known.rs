@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     fn role(replica: u16, view: u64, primary: bool) -> Observation {
-        let (status, view) = (Status::Normal, ViewNumber(view));
+        let (status, view) = (Status::Normal, ViewNumber::new(view));
         Observation::Role {
             replica: ReplicaId(replica),
             status,

@@ -29,7 +29,7 @@ pub struct TapRule {
     /// Their kinds; none: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// Their views. A message without a view is then not matched.
+    /// Their view-numbers, in whichever epoch. A message without a view is then not matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views: Option<Numbers>,
     /// Their numbers (op, request or sequence number). A message without one is then not matched.
@@ -132,7 +132,9 @@ impl TapRule {
         self.flow.includes(passing.direction)
             && (self.peers.is_empty() || self.peers.contains(&passing.peer))
             && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == passing.kind))
-            && self.views.is_none_or(|views| views.has(passing.view))
+            && self
+                .views
+                .is_none_or(|views| views.has(passing.view.map(|view| view.number)))
             && self
                 .numbers
                 .is_none_or(|numbers| numbers.has(passing.number))
@@ -259,9 +261,12 @@ const fn is_zero(count: &u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use viewstorm_protocol::ViewNumber;
+
     use super::*;
 
     fn passing(direction: Direction, peer: u16, kind: &'static str, view: Option<u64>) -> Passing {
+        let view = view.map(ViewNumber::new);
         Passing {
             direction,
             peer: NodeId::replica(peer),
@@ -308,7 +313,7 @@ mod tests {
                 ..good
             },
             Passing {
-                view: Some(4),
+                view: Some(ViewNumber::new(4)),
                 ..good
             },
             Passing { view: None, ..good },

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     fn role(replica: u16, status: Status, view: u64, primary: bool) -> Observation {
-        let (replica, view) = (ReplicaId(replica), ViewNumber(view));
+        let (replica, view) = (ReplicaId(replica), ViewNumber::new(view));
         Observation::Role {
             replica,
             status,

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::ViewNumber;
+
 /// Counts a node's starts. A message of an earlier incarnation than the one a receiver has met is dropped:
 /// packets of a dead process that arrive late must not speak for its successor.
 #[derive(
@@ -18,7 +20,7 @@ pub trait Message: Clone + Debug + Serialize + DeserializeOwned {
     /// The message's name in its paper: `Prepare`, `StartViewChange`, ...
     fn kind(&self) -> &'static str;
     /// The view it belongs to, if it names one.
-    fn view(&self) -> Option<u64>;
+    fn view(&self) -> Option<ViewNumber>;
     /// Its op-number, sequence number or request number, if it has one.
     fn number(&self) -> Option<u64>;
 }

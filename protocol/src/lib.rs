@@ -16,12 +16,13 @@ pub mod state;
 mod tap;
 mod time;
 mod trace;
+mod view;
 pub mod vr;
 
 pub use effect::{Effect, Effects, Event, Record, RecordId, Recovered, Zone};
 pub use envelope::{Envelope, Incarnation, LamportClock, Message};
 pub use node::{Address, ClientId, NodeId, ParseNodeIdError, ReplicaId};
-pub use note::{ProtocolEvent, Status, ViewNumber};
+pub use note::{ProtocolEvent, Status};
 pub use observe::Observe;
 pub use outbox::Outbox;
 pub use quorum::Quorum;
@@ -30,6 +31,7 @@ pub use state::{Digest, State};
 pub use tap::{Direction, OpenTap, Passing, Tap, TapVerdict};
 pub use time::Instant;
 pub use trace::{MessageLabel, TraceEvent, TraceRecord};
+pub use view::{EpochNumber, ViewNumber};
 
 use bytes::Bytes;
 

@@ -4,14 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ClientId;
-
-/// A view number, as in the papers.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct ViewNumber(pub u64);
+use crate::{ClientId, ViewNumber};
 
 /// What a replica is doing, in the terms of VRR §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Instant, NodeId};
+use crate::{Instant, NodeId, ViewNumber};
 
 /// Which way a message goes, seen from the node whose tap it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Passing {
     /// [`Message::kind`](crate::Message::kind).
     pub kind: &'static str,
     /// [`Message::view`](crate::Message::view).
-    pub view: Option<u64>,
+    pub view: Option<ViewNumber>,
     /// [`Message::number`](crate::Message::number).
     pub number: Option<u64>,
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Incarnation, NodeId, ProtocolEvent};
+use crate::{Address, Incarnation, NodeId, ProtocolEvent, ViewNumber};
 
 /// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct MessageLabel {
     pub kind: Cow<'static, str>,
     /// The view that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub view: Option<u64>,
+    pub view: Option<ViewNumber>,
     /// Its op-number, sequence number or request number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
@@ -90,18 +90,18 @@ impl MessageLabel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ReplicaId, Status, ViewNumber};
+    use crate::{ReplicaId, Status};
 
     #[test]
     fn a_record_reads_back_as_it_is_written() {
         let label = MessageLabel {
             kind: "Prepare".into(),
-            view: Some(3),
+            view: Some(ViewNumber::new(3)),
             number: None,
         };
         let status = ProtocolEvent::StatusChanged {
             status: Status::Normal,
-            view: ViewNumber(3),
+            view: ViewNumber::new(3),
             primary: true,
         };
         let events = [

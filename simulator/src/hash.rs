@@ -1,5 +1,6 @@
 //! The run in one number: every event goes into it, in order.
 
+use viewstorm_protocol::ViewNumber;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The longest part of a message's kind that tells two traces apart.
@@ -16,7 +17,7 @@ pub(crate) struct Hashed<'a> {
     pub(crate) node: u16,
     pub(crate) tag: u8,
     pub(crate) kind: &'a str,
-    pub(crate) view: Option<u64>,
+    pub(crate) view: Option<ViewNumber>,
     pub(crate) number: Option<u64>,
     pub(crate) lamport: u64,
 }
@@ -24,17 +25,19 @@ pub(crate) struct Hashed<'a> {
 impl TraceHash {
     /// Takes an event in.
     pub(crate) fn update(&mut self, event: Hashed<'_>) {
-        let mut bytes = [0; 40 + KIND_MAX];
+        let mut bytes = [0; 48 + KIND_MAX];
         let kind = &event.kind.as_bytes()[..event.kind.len().min(KIND_MAX)];
         let present = u8::from(event.view.is_some()) | u8::from(event.number.is_some()) << 1;
         bytes[..8].copy_from_slice(&event.time.to_le_bytes());
         bytes[8..16].copy_from_slice(&event.lamport.to_le_bytes());
-        bytes[16..24].copy_from_slice(&event.view.unwrap_or(0).to_le_bytes());
+        let view = event.view.unwrap_or_default();
+        bytes[16..24].copy_from_slice(&view.number.to_le_bytes());
         bytes[24..32].copy_from_slice(&event.number.unwrap_or(0).to_le_bytes());
         bytes[32..34].copy_from_slice(&event.node.to_le_bytes());
         bytes[34] = event.tag;
         bytes[35] = present;
-        bytes[40..40 + kind.len()].copy_from_slice(kind);
+        bytes[40..48].copy_from_slice(&view.epoch.0.to_le_bytes());
+        bytes[48..48 + kind.len()].copy_from_slice(kind);
         self.0 = xxh3_64_with_seed(&bytes, self.0);
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{Quorum, ReplicaId};
+use viewstorm_protocol::{Quorum, ReplicaId, ViewNumber};
 
 use crate::ledger::{CommittedEntry, Execution, Glance};
 
@@ -103,9 +103,9 @@ pub(crate) type Proof = Result<(), String>;
 
 /// No two replicas are primary of the same view.
 pub(crate) fn one_primary_per_view(
-    primaries: &BTreeMap<u64, ReplicaId>,
+    primaries: &BTreeMap<ViewNumber, ReplicaId>,
     replica: ReplicaId,
-    view: u64,
+    view: ViewNumber,
 ) -> Proof {
     match primaries.get(&view) {
         Some(other) if *other != replica => Err(format!("view {view} already had {other}")),
@@ -146,7 +146,7 @@ pub(crate) fn state_digests_agree(known: Option<&Execution>, op: u64, here: &Exe
 pub(crate) fn a_commit_is_never_lost_or_changed(
     committed: &[CommittedEntry],
     log: &[u64],
-    view: u64,
+    view: ViewNumber,
 ) -> Proof {
     for (known, op) in committed.iter().zip(1u64..) {
         if known.view >= view {
@@ -177,15 +177,19 @@ pub(crate) fn views_and_commit_numbers_never_go_back_in_one_incarnation(
     before: &Glance,
     after: &Glance,
 ) -> Proof {
-    let pairs = [
-        ("view", before.view, after.view),
-        ("log view", before.log_view, after.log_view),
-        ("commit-number", before.commit, after.commit),
-    ];
-    match pairs.into_iter().find(|(_, before, after)| after < before) {
-        Some((what, before, after)) => Err(format!("its {what} went from {before} to {after}")),
-        None => Ok(()),
+    let went_back = |what, from: &dyn fmt::Display, to: &dyn fmt::Display| {
+        Err(format!("its {what} went from {from} to {to}"))
+    };
+    if after.view < before.view {
+        return went_back("view", &before.view, &after.view);
     }
+    if after.log_view < before.log_view {
+        return went_back("log view", &before.log_view, &after.log_view);
+    }
+    if after.commit < before.commit {
+        return went_back("commit-number", &before.commit, &after.commit);
+    }
+    Ok(())
 }
 
 /// What is committed, and so may be acknowledged, is on the disks of a majority.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{ClientId, Observe, ProtocolEvent, ReplicaId, Status};
+use viewstorm_protocol::{ClientId, Observe, ProtocolEvent, ReplicaId, Status, ViewNumber};
 
 use crate::invariants::{
     InvariantViolation, Proof, Theorem, a_commit_is_never_lost_or_changed,
@@ -16,8 +16,8 @@ use crate::invariants::{
 /// A replica's scalars after a step: as long as they stay, there is nothing to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Glance {
-    pub(crate) view: u64,
-    pub(crate) log_view: u64,
+    pub(crate) view: ViewNumber,
+    pub(crate) log_view: ViewNumber,
     pub(crate) op: u64,
     pub(crate) commit: u64,
     pub(crate) normal: bool,
@@ -28,8 +28,8 @@ pub(crate) struct Glance {
 impl Glance {
     fn at(core: &impl Observe) -> Self {
         Self {
-            view: core.view().0,
-            log_view: core.log_view().0,
+            view: core.view(),
+            log_view: core.log_view(),
             op: core.op_number(),
             commit: core.commit_number(),
             normal: core.status() == Status::Normal,
@@ -42,7 +42,7 @@ impl Glance {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CommittedEntry {
     pub(crate) digest: u64,
-    pub(crate) view: u64,
+    pub(crate) view: ViewNumber,
     pub(crate) by: ReplicaId,
 }
 
@@ -106,7 +106,7 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     replicas: Vec<Seen>,
-    primaries: BTreeMap<u64, ReplicaId>,
+    primaries: BTreeMap<ViewNumber, ReplicaId>,
     committed: Vec<CommittedEntry>,
     executed: Vec<Option<Execution>>,
     /// Each session's executed requests as (op, request), in order.
@@ -259,7 +259,7 @@ impl Ledger {
         // transfer leaves of an old one: committed entries go in while the log's view is still the old one.
         let normal = core.status() == Status::Normal;
         let same_log = before
-            .is_some_and(|before| before.normal && normal && before.log_view == core.log_view().0);
+            .is_some_and(|before| before.normal && normal && before.log_view == core.log_view());
         let mut keep = seen.log.len().min(length);
         if !same_log {
             let differs = |(digest, op): (&u64, u64)| {
@@ -312,7 +312,7 @@ impl Ledger {
         now: Timestamp,
         replica: ReplicaId,
         op: u64,
-        view: u64,
+        view: ViewNumber,
         from_disk: bool,
     ) {
         let digest = entry(&self.replicas[usize::from(replica.0)].log, op).copied();
@@ -345,7 +345,7 @@ impl Ledger {
         now: Timestamp,
         replica: ReplicaId,
         core: &impl Observe,
-        view: u64,
+        view: ViewNumber,
     ) {
         let proof = one_primary_per_view(&self.primaries, replica, view);
         self.judge(Theorem::OnePrimaryPerView, now, replica, proof);

@@ -1,7 +1,7 @@
 //! What can be written down of a run while it goes: for trace files, triggers and reports.
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{Address, Incarnation, NodeId, ProtocolEvent};
+use viewstorm_protocol::{Address, Incarnation, NodeId, ProtocolEvent, ViewNumber};
 
 /// Something that happened in the simulated world.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub enum TraceEvent<'a> {
         /// The message's kind.
         kind: &'static str,
         /// Its view.
-        view: Option<u64>,
+        view: Option<ViewNumber>,
         /// Its number.
         number: Option<u64>,
     },
@@ -26,7 +26,7 @@ pub enum TraceEvent<'a> {
         /// The message's kind.
         kind: &'static str,
         /// Its view.
-        view: Option<u64>,
+        view: Option<ViewNumber>,
         /// Its number.
         number: Option<u64>,
     },

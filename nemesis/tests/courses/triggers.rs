@@ -28,7 +28,7 @@ fn on(event: TriggerEvent, count: u32, after: u64, from: u64, times: u32) -> Dec
 }
 
 fn role(status: Status, view: u64) -> Observation {
-    let (replica, view) = (ReplicaId(1), ViewNumber(view));
+    let (replica, view) = (ReplicaId(1), ViewNumber::new(view));
     Observation::Role {
         replica,
         status,

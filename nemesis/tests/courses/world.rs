@@ -344,7 +344,7 @@ impl World {
         self.view += 1;
         for id in &up {
             let primary = Some(id) == up.first();
-            let (status, view) = (Status::Normal, ViewNumber(self.view));
+            let (status, view) = (Status::Normal, ViewNumber::new(self.view));
             if !self.defects.no_roles {
                 self.step(Some(Observation::Role {
                     replica: *id,

@@ -53,7 +53,7 @@ impl VrClient {
             id,
             replicas,
             timeouts,
-            view: ViewNumber(0),
+            view: ViewNumber::new(0),
             request_number: 0,
             outstanding: None,
         }

@@ -72,7 +72,7 @@ impl VrConfig {
 
 /// The replica number of the primary of `view` among `members`.
 pub(super) fn primary_index(view: ViewNumber, members: usize) -> usize {
-    (view.0 % members as u64) as usize
+    (view.number % members as u64) as usize
 }
 
 /// How patient a replica is.

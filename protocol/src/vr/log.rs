@@ -81,7 +81,8 @@ impl LogEntry {
         let operation = xxh3_64_with_seed(&self.operation, previous);
         let words = [
             self.op.0,
-            self.view.0,
+            self.view.epoch.0,
+            self.view.number,
             u64::from(self.client.endpoint),
             self.client.session,
             self.request_number,
@@ -240,7 +241,7 @@ mod tests {
     fn log(requests: &[u64]) -> Log {
         let mut log = Log::default();
         for number in requests {
-            log.push(ViewNumber(0), request(*number));
+            log.push(ViewNumber::new(0), request(*number));
         }
         log
     }

@@ -149,7 +149,7 @@ impl Message for VrMessage {
         }
     }
 
-    fn view(&self) -> Option<u64> {
+    fn view(&self) -> Option<ViewNumber> {
         let view = match self {
             Self::Request(_) => return None,
             Self::Reply(message) => message.view,
@@ -162,7 +162,7 @@ impl Message for VrMessage {
             Self::GetState(message) => message.view,
             Self::NewState(message) => message.view,
         };
-        Some(view.0)
+        Some(view)
     }
 
     fn number(&self) -> Option<u64> {

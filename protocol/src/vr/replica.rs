@@ -127,8 +127,8 @@ impl<S: Service> VrReplica<S> {
         Self {
             me: me.expect("checked"),
             quorum: Quorum::of(members),
-            view: ViewNumber(0),
-            log_view: ViewNumber(0),
+            view: ViewNumber::new(0),
+            log_view: ViewNumber::new(0),
             log: Log::default(),
             commit_number: OpNumber::ZERO,
             executor: Executor::new(service),
@@ -163,7 +163,8 @@ impl<S: Service> VrReplica<S> {
         if matches!(self.phase, Phase::Starting(_)) {
             return drop_message(fx, kind, "starting");
         }
-        if message.view().unwrap_or(0) > self.view.0.saturating_add(VIEW_LEAD_MAX) {
+        let view = message.view().unwrap_or_default().number;
+        if view > self.view.number.saturating_add(VIEW_LEAD_MAX) {
             return drop_message(fx, kind, "names an absurd view");
         }
         match message {
@@ -369,7 +370,7 @@ impl<S: Service> VrReplica<S> {
 
     /// The view that follows this one.
     pub(super) fn view_after(&self) -> ViewNumber {
-        ViewNumber(self.view.0.saturating_add(1))
+        self.view.next()
     }
 
     /// The latest view that this replica has reason to believe in.

@@ -570,8 +570,8 @@ impl Cluster {
                 eprintln!(
                     "r{index}: {:?} view {} log_view {} op {} commit {}",
                     core.status(),
-                    core.view().0,
-                    core.log_view().0,
+                    core.view(),
+                    core.log_view(),
                     core.op_number(),
                     core.commit_number()
                 );

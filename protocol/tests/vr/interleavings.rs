@@ -77,13 +77,14 @@ fn an_acknowledgement_of_an_earlier_view_does_not_count() {
         cut(|flight| flight.touches(0) || flight.touches(1) || !flight.is_between_replicas());
     assert!(cluster.run_until(SECOND * 5, |cluster| {
         [2, 3, 4].iter().all(|index| {
-            cluster.core(*index).status() == Status::Normal && cluster.core(*index).view().0 > 0
+            cluster.core(*index).status() == Status::Normal
+                && cluster.core(*index).view().number > 0
         })
     }));
     cluster.filter = cut(|flight| !flight.is_between_replicas());
     cluster.run_for(SECOND);
     elect(&mut cluster, 0);
-    assert!(cluster.core(0).view() >= ViewNumber(5));
+    assert!(cluster.core(0).view() >= ViewNumber::new(5));
     assert_eq!(cluster.core(0).op_number(), OpNumber(0));
     cluster.filter = cut(|flight| flight.is_between_replicas() && !flight.is_on_link(0, 2));
     cluster.invoke(1, OPERATION);
@@ -121,8 +122,8 @@ fn a_vote_for_an_earlier_view_does_not_count() {
     assert_eq!(cluster.core(1).op_number(), OpNumber(1));
     // r1 hears that somebody has entered view 4, and then the old vote alone.
     let ask = viewstorm_protocol::vr::StartViewChange {
-        view: ViewNumber(4),
-        entered: ViewNumber(4),
+        view: ViewNumber::new(4),
+        entered: ViewNumber::new(4),
     };
     cluster.deliver(Flight {
         from: replica(0),
@@ -153,7 +154,7 @@ fn no_vote_leaves_before_the_view_is_durable() {
     cluster.restart(2);
     assert_eq!(
         cluster.core(2).view(),
-        ViewNumber(0),
+        ViewNumber::new(0),
         "it has promised nothing"
     );
     cluster.everything_completes();
@@ -213,7 +214,8 @@ fn a_prepare_on_a_log_that_is_not_durable_yet_is_not_acknowledged() {
         cluster.nodes[0].syncs = false;
         cluster.filter = cut(|flight| flight.touches(2) && flight.is_between_replicas());
         assert!(cluster.run_until(SECOND, |cluster| {
-            cluster.core(0).view() == ViewNumber(1) && cluster.core(0).status() == Status::Normal
+            cluster.core(0).view() == ViewNumber::new(1)
+                && cluster.core(0).status() == Status::Normal
         }));
         let before = cluster.core(1).commit_number();
         cluster.invoke(0, Bytes::from_static(b"three"));
@@ -264,7 +266,7 @@ fn a_state_transfer_given_up_leaves_the_log_as_it_was() {
     // It hears of view 1 and nobody answers.
     cluster.filter = cut(|flight| flight.touches(2));
     let commit = viewstorm_protocol::vr::Commit {
-        view: ViewNumber(1),
+        view: ViewNumber::new(1),
         commit_number: OpNumber(2),
     };
     cluster.deliver(Flight {
@@ -277,7 +279,7 @@ fn a_state_transfer_given_up_leaves_the_log_as_it_was() {
     assert_eq!(cluster.core(2).status(), Status::ViewChange);
     assert_eq!(
         (cluster.core(2).op_number(), cluster.core(2).log_view()),
-        (OpNumber(2), ViewNumber(0))
+        (OpNumber(2), ViewNumber::new(0))
     );
     cluster.everything_completes();
 }
@@ -289,8 +291,8 @@ fn a_replica_that_is_ahead_draws_the_others_along() {
         let mut cluster = Cluster::new(members, 1);
         cluster.client_write(0, "one");
         let ask = viewstorm_protocol::vr::StartViewChange {
-            view: ViewNumber(3),
-            entered: ViewNumber(3),
+            view: ViewNumber::new(3),
+            entered: ViewNumber::new(3),
         };
         cluster.filter = cut(|flight| flight.is_between_replicas());
         cluster.deliver(Flight {
@@ -299,7 +301,7 @@ fn a_replica_that_is_ahead_draws_the_others_along() {
             message: ask.into(),
         });
         cluster.sync(2);
-        assert_eq!(cluster.core(2).view(), ViewNumber(3));
+        assert_eq!(cluster.core(2).view(), ViewNumber::new(3));
         cluster.crash(0);
         cluster.heal();
         cluster.client_write(0, "two");

@@ -157,7 +157,7 @@ fn a_backup_acknowledges_what_is_durable_only() {
     assert_eq!(cluster.core(0).commit_number(), OpNumber(0));
     assert_eq!(
         cluster.core(0).view(),
-        ViewNumber(0),
+        ViewNumber::new(0),
         "a slow disk is no dead primary"
     );
     cluster.sync(2);
@@ -215,14 +215,14 @@ fn s4_2_a_view_change_takes_three_delays() {
         for _ in 0..3 {
             assert_ne!(
                 view_and_status(&cluster, 2),
-                (ViewNumber(1), Status::Normal)
+                (ViewNumber::new(1), Status::Normal)
             );
             cluster.round();
         }
         for backup in 1..members {
             assert_eq!(
                 view_and_status(&cluster, backup),
-                (ViewNumber(1), Status::Normal)
+                (ViewNumber::new(1), Status::Normal)
             );
         }
         let kinds = ["StartViewChange", "DoViewChange", "StartView"];
@@ -265,7 +265,7 @@ fn s4_2_step_3_the_latest_view_wins_over_the_longest_log() {
     assert!(cluster.run_until(Duration::from_secs(5), |cluster| {
         cluster
             .primary()
-            .is_some_and(|primary| cluster.core(primary).view() > ViewNumber(1))
+            .is_some_and(|primary| cluster.core(primary).view() > ViewNumber::new(1))
     }));
     cluster.everything_completes();
 }

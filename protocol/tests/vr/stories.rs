@@ -65,7 +65,7 @@ fn a_restarted_primary_leaves_its_view() {
     cluster.crash(0);
     cluster.nodes[0].syncs = true;
     cluster.restart(0);
-    assert_eq!(cluster.core(0).view(), ViewNumber(1));
+    assert_eq!(cluster.core(0).view(), ViewNumber::new(1));
     cluster.client_write(1, "other");
     cluster.everything_completes();
 }
@@ -80,7 +80,7 @@ fn a_restarted_backup_stays_in_its_view() {
     cluster.client_write(0, "two");
     cluster.run_for(Duration::from_millis(50));
     assert!(cluster.has_converged());
-    assert_eq!(cluster.core(2).view(), ViewNumber(0));
+    assert_eq!(cluster.core(2).view(), ViewNumber::new(0));
 }
 
 #[test]
@@ -105,13 +105,13 @@ fn a_replica_that_hears_nothing_drags_nobody_along() {
     cluster.run_for(Duration::from_secs(2));
     assert_eq!(
         (cluster.core(0).view(), cluster.core(2).view()),
-        (ViewNumber(0), ViewNumber(0))
+        (ViewNumber::new(0), ViewNumber::new(0))
     );
     cluster.client_write(0, "one");
     cluster.heal();
     cluster.run_for(Duration::from_millis(100));
     assert!(cluster.has_converged());
-    assert_eq!(cluster.core(0).view(), ViewNumber(0));
+    assert_eq!(cluster.core(0).view(), ViewNumber::new(0));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn one_lost_link_between_backup_and_primary_changes_no_view() {
         cluster.client_write(0, value);
         cluster.run_for(Duration::from_millis(400));
     }
-    assert_eq!(cluster.core(1).view(), ViewNumber(0));
+    assert_eq!(cluster.core(1).view(), ViewNumber::new(0));
 }
 
 #[test]
@@ -247,7 +247,7 @@ const EDGES: [u64; 7] = [0, 1, 2, 3, 1 << 20, u64::MAX - 1, u64::MAX];
 
 fn strange_messages(entries: &Entries) -> Vec<VrMessage> {
     let mut messages = Vec::new();
-    for view in EDGES.map(ViewNumber) {
+    for view in EDGES.map(ViewNumber::new) {
         for op in EDGES.map(OpNumber) {
             for commit_number in EDGES.map(OpNumber) {
                 for entries in [Entries::default(), entries.clone()] {
@@ -256,7 +256,7 @@ fn strange_messages(entries: &Entries) -> Vec<VrMessage> {
                         previous: 0,
                         entries,
                     };
-                    let log_view = ViewNumber(commit_number.0);
+                    let log_view = ViewNumber::new(commit_number.0);
                     messages.extend([
                         VrMessage::from(Prepare {
                             view,
@@ -306,7 +306,7 @@ fn strange_messages(entries: &Entries) -> Vec<VrMessage> {
                 GetState { view, after: op }.into(),
                 StartViewChange {
                     view,
-                    entered: ViewNumber(op.0),
+                    entered: ViewNumber::new(op.0),
                 }
                 .into(),
             ]);

@@ -156,7 +156,7 @@ mod tests {
 
     fn parcel(view: u64) -> Parcel<VrMessage> {
         let message = Commit {
-            view: ViewNumber(view),
+            view: ViewNumber::new(view),
             commit_number: OpNumber(3),
         }
         .into();

@@ -209,7 +209,7 @@ impl World {
 
     /// The latest view of all replicas.
     pub(crate) fn latest_view(&self) -> u64 {
-        let views = self.cores().map(|(_, core)| core.view().0);
+        let views = self.cores().map(|(_, core)| core.view().number);
         views.max().unwrap_or_default()
     }
 
@@ -249,8 +249,8 @@ impl World {
                 Some(core) => format!(
                     "\n  {id}: {:?} view {} log_view {} op {} commit {} primary {}",
                     core.status(),
-                    core.view().0,
-                    core.log_view().0,
+                    core.view(),
+                    core.log_view(),
                     core.op_number(),
                     core.commit_number(),
                     core.is_primary()

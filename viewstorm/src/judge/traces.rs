@@ -75,7 +75,9 @@ impl Traces {
         for path in paths {
             traces.read_file(&path, &wanted)?;
         }
-        traces.views.sort_by_key(|view| (view.at_ns, view.view));
+        traces
+            .views
+            .sort_by_key(|view| (view.at_ns, view.epoch, view.view));
         Ok(traces)
     }
 
@@ -146,8 +148,8 @@ impl Traces {
                 self.views.push(ViewChange {
                     at_ns: time,
                     replica: Some(replica),
-                    epoch: 0,
-                    view: view.0,
+                    epoch: view.epoch.0,
+                    view: view.number,
                     primary: replica,
                 });
             }

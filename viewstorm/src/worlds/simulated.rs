@@ -122,9 +122,9 @@ impl SimulatedWorld {
             Some(core) => format!(
                 "{id}: {:?} in view {}{}, log of view {} up to {}, committed {}",
                 core.status(),
-                core.view().0,
+                core.view(),
                 if core.is_primary() { " as primary" } else { "" },
-                core.log_view().0,
+                core.log_view(),
                 Observe::op_number(core),
                 Observe::commit_number(core),
             ),
