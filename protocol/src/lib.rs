@@ -10,6 +10,7 @@ mod node;
 mod note;
 mod observe;
 mod outbox;
+pub mod pbft;
 mod quorum;
 mod service;
 pub mod state;
