@@ -4,20 +4,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
 use super::message::{
-    Checkpoint, Commit, NewViewProposal, PrePrepare, Prepare, SequenceNumber, ViewChange,
+    Checkpoint, Commit, NULL_DIGEST, NewViewProposal, PrePrepare, Prepare, SequenceNumber,
+    ViewChange,
 };
 use super::quorum::ByzantineQuorum;
 use super::signed::{Authentication, Content, Signed};
-use crate::{ReplicaId, ViewNumber};
+use crate::{Digest, NodeId, ReplicaId, ViewNumber};
 
 /// Why something is no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// Some signer is no replica of the cluster.
     #[error("{0} is no replica of the cluster")]
-    Stranger(crate::NodeId),
+    Stranger(NodeId),
     /// A replica counts once.
     #[error("{0} signed twice")]
     Twice(ReplicaId),
@@ -54,7 +54,7 @@ pub enum Assignment {
 
 impl Assignment {
     /// Who says so.
-    pub fn signer(&self) -> crate::NodeId {
+    pub fn signer(&self) -> NodeId {
         match self {
             Self::PrePrepare(message) => message.signer(),
             Self::NewView(message) => message.new_view.signer(),
@@ -156,7 +156,7 @@ impl CheckpointCertificate {
         let first = self.0.first().map(|message| *message.content());
         first.unwrap_or(Checkpoint {
             sequence_number: SequenceNumber::ZERO,
-            digest: Digest::NULL,
+            digest: NULL_DIGEST,
         })
     }
 
@@ -203,7 +203,7 @@ impl ViewChangeCertificate {
 
 fn primary_of(view: ViewNumber, keys: &Authentication) -> ReplicaId {
     let members = keys.replicas();
-    members[(view.0 % members.len() as u64) as usize]
+    members[(view.number % members.len() as u64) as usize]
 }
 
 /// Checks that enough different replicas signed one and the same content.

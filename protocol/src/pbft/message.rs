@@ -10,9 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::CheckpointCertificate;
-use super::digest::Digest;
 use super::signed::{Content, Signed};
-use crate::{ClientId, Message, ReplicaId, ViewNumber};
+use crate::{ClientId, Digest, Message, ReplicaId, ViewNumber};
+
+/// What a null request has in the place of a digest (PBFT §4.4): no batch has it, short of breaking BLAKE3.
+pub const NULL_DIGEST: Digest = Digest::from_bytes([0; 32]);
 
 /// A batch's place in the order of execution, from 1.
 #[derive(
@@ -126,7 +128,7 @@ pub struct NewView {
     pub view_changes: Vec<(ReplicaId, Digest)>,
     /// X: the checkpoint from which the view starts ...
     pub checkpoint: Checkpoint,
-    /// ... and what stands in each place after it; [`Digest::NULL`] for a null request.
+    /// ... and what stands in each place after it; [`NULL_DIGEST`] for a null request.
     pub chosen: Vec<Digest>,
 }
 
@@ -154,11 +156,11 @@ impl Batch {
     /// D(m): of what is asked and by whom, in order. The proofs are no part of it.
     pub fn digest(&self) -> Digest {
         if self.0.is_empty() {
-            return Digest::NULL;
+            return NULL_DIGEST;
         }
         let requests: Vec<Digest> = self.0.iter().map(Signed::digest).collect();
         let parts: Vec<&[u8]> = requests.iter().map(|d| d.as_bytes().as_slice()).collect();
-        Digest::of("Batch", &parts)
+        Digest::of_parts("Batch", &parts)
     }
 
     /// How many bytes of operations it has.
@@ -306,8 +308,8 @@ impl Message for PbftMessage {
         }
     }
 
-    fn view(&self) -> Option<u64> {
-        let view = match self {
+    fn view(&self) -> Option<ViewNumber> {
+        match self {
             Self::Reply(message) => Some(message.view),
             Self::PrePrepare(message) => message.pre_prepare.content().view(),
             Self::Prepare(message) => message.content().view(),
@@ -318,8 +320,7 @@ impl Message for PbftMessage {
             Self::Request(_) | Self::Checkpoint(_) | Self::StableCheckpoint(_) | Self::Batch(_) => {
                 None
             }
-        };
-        view.map(|view| view.0)
+        }
     }
 
     fn number(&self) -> Option<u64> {

@@ -9,7 +9,6 @@
 //! | `quorum` | n, f and what follows from them |
 
 mod certificate;
-mod digest;
 mod keys;
 mod message;
 mod quorum;
@@ -19,14 +18,14 @@ pub use certificate::{
     Assignment, CertificateError, CheckpointCertificate, CommitCertificate, PreparedCertificate,
     ViewChangeCertificate,
 };
-pub use digest::Digest;
 pub use keys::{
     Authenticator, Ed25519, KeyError, KeyedHash, Keys, PublicKey, SecretKey, Signature, Statement,
     Tag,
 };
 pub use message::{
-    Batch, Checkpoint, Commit, NewView, NewViewProposal, PbftMessage, PlaceStatus, PrePrepare,
-    Prepare, Proposal, Reply, ReplyResult, Request, SequenceNumber, Status, ViewChange, ViewEntry,
+    Batch, Checkpoint, Commit, NULL_DIGEST, NewView, NewViewProposal, PbftMessage, PlaceStatus,
+    PrePrepare, Prepare, Proposal, Reply, ReplyResult, Request, SequenceNumber, Status, ViewChange,
+    ViewEntry,
 };
 pub use quorum::ByzantineQuorum;
 pub use signed::{Authentication, AuthenticationMode, Content, Proof, Signed, Verified};

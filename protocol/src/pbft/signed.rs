@@ -11,9 +11,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::SequenceNumber;
-use super::digest::Digest;
 use super::keys::{Keys, Signature, Statement, Tag};
-use crate::{NodeId, ReplicaId, ViewNumber};
+use crate::{Digest, NodeId, ReplicaId, ViewNumber};
 
 /// What the bytes that are signed begin with.
 const DOMAIN: &[u8] = b"viewstorm PBFT 1";
@@ -103,7 +102,7 @@ impl<M: Content> Signed<M> {
     /// The digest of what is said and of who says it. The proof is no part of it: two signatures of one statement are
     /// the same statement.
     pub fn digest(&self) -> Digest {
-        Digest::of(M::KIND, &[self.signer.to_string().as_bytes(), &self.bytes])
+        Digest::of_parts(M::KIND, &[self.signer.to_string().as_bytes(), &self.bytes])
     }
 
     /// What is to be checked about it.
@@ -315,7 +314,8 @@ fn preimage<M: Content>(cluster: &Digest, signer: NodeId, content: &M, bytes: &[
         message.extend_from_slice(text.as_bytes());
     }
     for number in [
-        content.view().map(|view| view.0),
+        content.view().map(|view| view.epoch.0),
+        content.view().map(|view| view.number),
         content.sequence_number().map(|number| number.0),
     ] {
         message.push(u8::from(number.is_some()));
@@ -336,12 +336,12 @@ mod tests {
         let replicas: Vec<_> = (0..4).map(ReplicaId).collect();
         let keys = KeyedHash::keys(1, NodeId::replica(0));
         let mode = AuthenticationMode::Signatures;
-        let keys = Authentication::new(Digest::NULL, keys, replicas, mode);
+        let keys = Authentication::new(super::super::message::NULL_DIGEST, keys, replicas, mode);
         for bad in 0u32..128 {
             let message = |place| {
                 let content = Checkpoint {
                     sequence_number: SequenceNumber(place),
-                    digest: Digest::NULL,
+                    digest: super::super::message::NULL_DIGEST,
                 };
                 let mut signed = keys.sign(content).into_signed();
                 if bad >> place & 1 == 1 {

@@ -15,6 +15,28 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The digest of several contents, under the name of what they are together. Parts do not run into one another,
+    /// nor kinds into kinds.
+    pub fn of_parts(what: &'static str, parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(what);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The digest with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its first eight bytes: enough to tell digests apart in a trace.
+    pub fn short(&self) -> u64 {
+        let (first, _) = self.0.split_first_chunk().expect("32 bytes");
+        u64::from_be_bytes(*first)
+    }
+
     /// Its bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -51,5 +73,18 @@ impl<'de> Deserialize<'de> for Digest {
         let text = String::deserialize(deserializer)?;
         let bytes = blake3::Hash::from_hex(&text).map_err(D::Error::custom)?;
         Ok(Self(*bytes.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_into_one_another_nor_kinds_into_kinds() {
+        let one = Digest::of_parts("a", &[b"xy", b"z"]);
+        assert_ne!(one, Digest::of_parts("a", &[b"x", b"yz"]));
+        assert_ne!(one, Digest::of_parts("b", &[b"xy", b"z"]));
+        assert_eq!(one, Digest::of_parts("a", &[b"xy", b"z"]));
     }
 }

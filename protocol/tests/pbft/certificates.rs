@@ -2,15 +2,15 @@
 
 use viewstorm_protocol::pbft::{
     Assignment, Authentication, AuthenticationMode, CertificateError, Checkpoint,
-    CheckpointCertificate, Commit, CommitCertificate, Digest, KeyedHash, NewView, NewViewProposal,
-    PrePrepare, Prepare, PreparedCertificate, SequenceNumber, Signed, ViewChange,
+    CheckpointCertificate, Commit, CommitCertificate, KeyedHash, NULL_DIGEST, NewView,
+    NewViewProposal, PrePrepare, Prepare, PreparedCertificate, SequenceNumber, Signed, ViewChange,
     ViewChangeCertificate,
 };
-use viewstorm_protocol::{NodeId, ReplicaId, ViewNumber};
+use viewstorm_protocol::{Digest, NodeId, ReplicaId, ViewNumber};
 
 const CLUSTER: Digest = Digest::from_bytes([1; 32]);
 const N: SequenceNumber = SequenceNumber(5);
-const VIEW: ViewNumber = ViewNumber(2);
+const VIEW: ViewNumber = ViewNumber::new(2);
 
 /// The keys of a replica among `members`; r9 is a stranger.
 fn keys(replica: u16, members: u16) -> Authentication {
@@ -20,7 +20,7 @@ fn keys(replica: u16, members: u16) -> Authentication {
 }
 
 fn digest() -> Digest {
-    Digest::of("test", &[b"batch"])
+    Digest::of_parts("test", &[b"batch"])
 }
 
 fn commit(replica: u16, digest: Digest) -> Signed<Commit> {
@@ -75,7 +75,7 @@ fn a_commit_certificate_takes_a_quorum_of_different_replicas() {
         Err(CertificateError::Twice(ReplicaId(2)))
     );
     assert_eq!(
-        check(vec![good(0), good(2), commit(3, Digest::NULL)]),
+        check(vec![good(0), good(2), commit(3, NULL_DIGEST)]),
         Err(CertificateError::Different(ReplicaId(3)))
     );
     assert_eq!(
@@ -128,14 +128,14 @@ fn a_new_view_assigns_what_it_chose() {
         view_changes: Vec::new(),
         checkpoint: Checkpoint {
             sequence_number: SequenceNumber(3),
-            digest: Digest::NULL,
+            digest: NULL_DIGEST,
         },
-        chosen: vec![Digest::NULL, digest()],
+        chosen: vec![NULL_DIGEST, digest()],
     };
     for number in [0, 2, 3, 6, u64::MAX] {
         assert_eq!(new_view.digest_at(SequenceNumber(number)), None);
     }
-    assert_eq!(new_view.digest_at(SequenceNumber(4)), Some(Digest::NULL));
+    assert_eq!(new_view.digest_at(SequenceNumber(4)), Some(NULL_DIGEST));
     let proposal = NewViewProposal {
         new_view: keys(2, 4).sign(new_view).into_signed(),
         view_changes: Vec::new(),
@@ -170,7 +170,7 @@ fn a_weak_certificate_takes_f_plus_one_and_a_stable_one_a_quorum() {
 fn view_changes_of_a_certificate_are_for_one_view() {
     let view_change = |replica, view| {
         let content = ViewChange {
-            view: ViewNumber(view),
+            view: ViewNumber::new(view),
             low_water_mark: SequenceNumber::ZERO,
             checkpoints: Vec::new(),
             prepared: Vec::new(),
@@ -182,7 +182,7 @@ fn view_changes_of_a_certificate_are_for_one_view() {
         let view_changes = vec![view_change(0, 7), view_change(1, 7), third];
         ViewChangeCertificate { view_changes }.check(&keys(0, 4))
     };
-    assert_eq!(check(view_change(2, 7)), Ok(ViewNumber(7)));
+    assert_eq!(check(view_change(2, 7)), Ok(ViewNumber::new(7)));
     assert_eq!(
         check(view_change(2, 8)),
         Err(CertificateError::Different(ReplicaId(2)))

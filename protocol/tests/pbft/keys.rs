@@ -9,17 +9,17 @@ use curve25519_dalek::scalar::Scalar;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha512};
 use viewstorm_protocol::pbft::{
-    Authentication, AuthenticationMode, Checkpoint, Commit, Digest, Ed25519, KeyError, KeyedHash,
-    Keys, PbftMessage, Prepare, Proof, PublicKey, Request, SecretKey, SequenceNumber, Signature,
-    Signed, Statement,
+    Authentication, AuthenticationMode, Checkpoint, Commit, Ed25519, KeyError, KeyedHash, Keys,
+    NULL_DIGEST, PbftMessage, Prepare, Proof, PublicKey, Request, SecretKey, SequenceNumber,
+    Signature, Signed, Statement,
 };
-use viewstorm_protocol::{ClientId, NodeId, ReplicaId, ViewNumber};
+use viewstorm_protocol::{ClientId, Digest, NodeId, ReplicaId, ViewNumber};
 
 const CLUSTER: Digest = Digest::from_bytes([7; 32]);
 
 fn secret(node: NodeId) -> SecretKey {
     let name = format!("{node}");
-    SecretKey(*Digest::of("test key", &[name.as_bytes()]).as_bytes())
+    SecretKey(*Digest::of_parts("test key", &[name.as_bytes()]).as_bytes())
 }
 
 fn nodes() -> Vec<NodeId> {
@@ -50,9 +50,9 @@ fn authentication(keys: Keys, mode: AuthenticationMode) -> Authentication {
 
 fn prepare(number: u64) -> Prepare {
     Prepare {
-        view: ViewNumber(3),
+        view: ViewNumber::new(3),
         sequence_number: SequenceNumber(number),
-        digest: Digest::of("test", &[]),
+        digest: Digest::of_parts("test", &[]),
     }
 }
 
@@ -242,7 +242,7 @@ fn each_mode_has_its_own_proofs_and_transferable_ones_are_always_signed() {
         assert!(authenticators.verify(tagged.into_signed()).is_some());
         let checkpoint = Checkpoint {
             sequence_number: SequenceNumber(1),
-            digest: Digest::NULL,
+            digest: NULL_DIGEST,
         };
         let checkpoint = authenticators.sign(checkpoint).into_signed();
         assert!(matches!(checkpoint.proof(), Proof::Signature(_)));

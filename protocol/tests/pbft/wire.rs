@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use viewstorm_protocol::pbft::{
-    Authentication, AuthenticationMode, Batch, Digest, KeyedHash, PbftMessage, PrePrepare, Prepare,
-    Proof, Proposal, Request, SequenceNumber, Signature, Signed,
+    Authentication, AuthenticationMode, Batch, KeyedHash, NULL_DIGEST, PbftMessage, PrePrepare,
+    Prepare, Proof, Proposal, Request, SequenceNumber, Signature, Signed,
 };
 use viewstorm_protocol::{ClientId, Message, NodeId, ReplicaId, ViewNumber};
 
 fn keys(node: NodeId) -> Authentication {
     let replicas = (0..4).map(ReplicaId).collect();
     let keys = KeyedHash::keys(1, node);
-    Authentication::new(Digest::NULL, keys, replicas, AuthenticationMode::Signatures)
+    Authentication::new(NULL_DIGEST, keys, replicas, AuthenticationMode::Signatures)
 }
 
 fn request(timestamp: u64, operation: &[u8]) -> Signed<Request> {
@@ -33,7 +33,7 @@ fn proposal(view: u64, number: u64, operations: &[Vec<u8>]) -> PbftMessage {
         .map(|(operation, t)| request(t, operation));
     let batch = Batch::new(requests.collect());
     let pre_prepare = PrePrepare {
-        view: ViewNumber(view),
+        view: ViewNumber::new(view),
         sequence_number: SequenceNumber(number),
         digest: batch.digest(),
     };
@@ -94,9 +94,9 @@ proptest! {
 #[test]
 fn another_encoding_of_the_same_content_is_refused() {
     let prepare = Prepare {
-        view: ViewNumber(0),
+        view: ViewNumber::new(0),
         sequence_number: SequenceNumber(1),
-        digest: Digest::NULL,
+        digest: NULL_DIGEST,
     };
     let signed = keys(NodeId::replica(1)).sign(prepare).into_signed();
     let good = postcard::to_stdvec(&signed).unwrap();
