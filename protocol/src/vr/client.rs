@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::config::{OPERATION_BYTES_MAX, primary_index};
+use super::config::OPERATION_BYTES_MAX;
+use super::configuration::Configuration;
 use super::message::{Request, VrMessage};
 use crate::{Client, ClientEffects, ClientId, Completion, Instant, ReplicaId, ViewNumber};
 
@@ -29,7 +30,7 @@ impl Default for VrClientTimeouts {
 #[derive(Debug)]
 pub struct VrClient {
     id: ClientId,
-    replicas: Vec<ReplicaId>,
+    configuration: Configuration,
     timeouts: VrClientTimeouts,
     /// Steers where a request goes first and nothing else: a replica that lives in a view of its own must not
     /// make the client deaf to the others.
@@ -51,7 +52,7 @@ impl VrClient {
         assert!(!replicas.is_empty(), "a group has at least one member");
         Self {
             id,
-            replicas,
+            configuration: Configuration::first(replicas),
             timeouts,
             view: ViewNumber::new(0),
             request_number: 0,
@@ -71,9 +72,10 @@ impl VrClient {
 
     fn request(&self, operation: &Bytes) -> VrMessage {
         VrMessage::Request(Request {
+            epoch: self.view.epoch,
             client: self.id,
             request_number: self.request_number,
-            operation: operation.clone(),
+            operation: operation.clone().into(),
         })
     }
 }
@@ -89,7 +91,7 @@ impl Client for VrClient {
             operation.len()
         );
         self.request_number += 1;
-        let primary = self.replicas[primary_index(self.view, self.replicas.len())];
+        let primary = self.configuration.members[self.configuration.primary(self.view)];
         effects.sends.push((primary, self.request(&operation)));
         self.outstanding = Some(Outstanding {
             operation,
@@ -107,7 +109,7 @@ impl Client for VrClient {
         let VrMessage::Reply(reply) = message else {
             return;
         };
-        if !self.replicas.contains(&from) {
+        if !self.configuration.has(from) {
             return;
         }
         if reply.request_number != self.request_number || self.outstanding.take().is_none() {
@@ -131,7 +133,7 @@ impl Client for VrClient {
         let operation = outstanding.operation.clone();
         // VRR §4.1: "If a client doesn't receive a timely response to a request, it re-sends the request to
         // all replicas."
-        for replica in &self.replicas {
+        for replica in &self.configuration.members {
             effects.sends.push((*replica, self.request(&operation)));
         }
     }

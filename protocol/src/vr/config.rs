@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ReplicaId, ViewNumber};
+use super::configuration::Configuration;
+use crate::ReplicaId;
 
 /// How far a primary's op-number may run ahead of its commit-number. It bounds every uncommitted suffix, and
 /// with it `DoViewChange` and `StartView`.
@@ -39,8 +40,10 @@ pub const BACKOFF_MAX: u32 = 5;
 pub struct VrConfig {
     /// Which replica this is.
     pub me: ReplicaId,
-    /// All replicas, ascending. A replica's number (VRR §4) is its index here.
+    /// The members of the first epoch's group, ascending.
     pub replicas: Vec<ReplicaId>,
+    /// The replicas that exist beside them, ascending: a reconfiguration may make them members.
+    pub spares: Vec<ReplicaId>,
     /// How patient the replica is.
     pub timeouts: VrTimeouts,
     /// Drives the jitter of timers and nothing else.
@@ -48,31 +51,26 @@ pub struct VrConfig {
 }
 
 impl VrConfig {
-    /// The primary of `view`: round-robin over the sorted configuration (VRR §4).
-    pub fn primary(&self, view: ViewNumber) -> ReplicaId {
-        self.replicas[primary_index(view, self.replicas.len())]
+    /// All replicas that exist, ascending.
+    pub fn nodes(&self) -> Vec<ReplicaId> {
+        let mut nodes = [self.replicas.as_slice(), &self.spares].concat();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// The configuration, if it makes sense; panics otherwise.
     pub(super) fn checked(self) -> Self {
+        let nodes = self.nodes();
         assert!(
-            self.replicas.windows(2).all(|pair| pair[0] < pair[1]),
-            "replicas are sorted and distinct: {:?}",
-            self.replicas
+            Configuration::first(self.replicas.clone()).is_sound(&nodes)
+                && nodes.windows(2).all(|pair| pair[0] < pair[1]),
+            "replicas are sorted and distinct: {:?} and {:?}",
+            self.replicas,
+            self.spares
         );
-        assert!(
-            self.replicas.contains(&self.me),
-            "{} is one of {:?}",
-            self.me,
-            self.replicas
-        );
+        assert!(nodes.contains(&self.me), "{} is of {nodes:?}", self.me);
         self
     }
-}
-
-/// The replica number of the primary of `view` among `members`.
-pub(super) fn primary_index(view: ViewNumber, members: usize) -> usize {
-    (view.number % members as u64) as usize
 }
 
 /// How patient a replica is.

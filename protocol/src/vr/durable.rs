@@ -8,16 +8,20 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::log::{Entries, Log, LogSuffix, OpNumber};
 use crate::{Record, RecordId, ViewNumber, Zone};
 
 /// What must never be forgotten about views.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Superblock {
     /// The view that the replica is in, or is moving to. It takes part in no earlier one again.
     pub view: ViewNumber,
     /// The latest view in which its status was normal (v' in VRR §4.2): the view that its log belongs to.
+    /// One of an earlier epoch while the replica has yet to fetch what its epoch begins with.
     pub log_view: ViewNumber,
+    /// The group of the view's epoch.
+    pub configuration: Configuration,
 }
 
 /// A change of the log, whole or not at all.

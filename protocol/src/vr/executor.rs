@@ -1,9 +1,11 @@
 //! Executes committed operations, each at most once, and keeps the digest that all replicas must share.
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::client_table::{ClientEntry, ClientTable};
 use super::log::{LogEntry, hash_words};
+use super::operation::Operation;
 use crate::{Service, State};
 
 /// The service, its state, and what it has answered.
@@ -33,7 +35,17 @@ impl<S: Service> Executor<S> {
         if last.is_some_and(|last| entry.request_number <= last.request_number) {
             return None;
         }
-        let result = self.service.execute(&mut self.state, &entry.operation);
+        // VRR §7.1: "executing the request does not cause an up-call to the service code".
+        let Operation::Service(operation) = &entry.operation else {
+            let executed = ClientEntry {
+                request_number: entry.request_number,
+                result: Bytes::new(),
+                order: self.order,
+            };
+            self.table.record(entry.client, executed.clone());
+            return Some(executed);
+        };
+        let result = self.service.execute(&mut self.state, operation);
         self.order += 1;
         self.digest = hash_words(
             &[
@@ -41,7 +53,7 @@ impl<S: Service> Executor<S> {
                 u64::from(entry.client.endpoint),
                 entry.client.session,
                 entry.request_number,
-                xxh3_64_with_seed(&entry.operation, 0),
+                xxh3_64_with_seed(operation, 0),
                 xxh3_64_with_seed(&result, 0),
             ],
             self.digest,

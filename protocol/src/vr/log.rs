@@ -6,11 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::message::Request;
+use super::operation::Operation;
 use crate::{ClientId, ViewNumber};
 
 /// A place in the log, from 1; 0 is before the first entry.
@@ -56,7 +56,7 @@ pub struct LogEntry {
     /// The client's number for it.
     pub request_number: u64,
     /// The operation.
-    pub operation: Bytes,
+    pub operation: Operation,
     /// Covers all of the above and the previous entry's checksum.
     pub checksum: u64,
 }
@@ -78,7 +78,7 @@ impl LogEntry {
 
     /// The checksum this entry has after an entry with the checksum `previous`.
     fn chained_to(&self, previous: u64) -> u64 {
-        let operation = xxh3_64_with_seed(&self.operation, previous);
+        let operation = self.operation.hash(previous);
         let words = [
             self.op.0,
             self.view.epoch.0,
@@ -99,7 +99,7 @@ impl LogEntry {
             self.client.session,
             self.request_number,
         ];
-        hash_words(&words, xxh3_64_with_seed(&self.operation, 0))
+        hash_words(&words, self.operation.hash(0))
     }
 }
 
@@ -226,15 +226,17 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EpochNumber;
 
     fn request(number: u64) -> Request {
         Request {
+            epoch: EpochNumber(0),
             client: ClientId {
                 endpoint: 0,
                 session: 1,
             },
             request_number: number,
-            operation: Bytes::from_static(b"x"),
+            operation: Operation::CheckEpoch,
         }
     }
 

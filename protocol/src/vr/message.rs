@@ -4,17 +4,21 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::log::{LogSuffix, OpNumber};
-use crate::{ClientId, Message, ViewNumber};
+use super::operation::Operation;
+use crate::{ClientId, EpochNumber, Message, ViewNumber};
 
-/// ⟨REQUEST op, c, s⟩ (VRR §4.1): a client to the primary, or to all when it has waited too long.
+/// ⟨REQUEST op, c, s⟩ (VRR §4.1): a client to the primary, or to all when it has waited too long. An
+/// administrator's ⟨RECONFIGURATION e, c, s, new-config⟩ and ⟨CHECKEPOCH e, c, s⟩ (VRR §7) are requests like others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
+    /// The epoch whose group the client speaks to.
+    pub epoch: EpochNumber,
     /// Who asks.
     pub client: ClientId,
     /// Its number for the request, growing from 1.
     pub request_number: u64,
     /// What is to be executed.
-    pub operation: Bytes,
+    pub operation: Operation,
 }
 
 /// ⟨REPLY v, s, x⟩ (VRR §4.1): the primary to the client.
@@ -136,7 +140,7 @@ pub enum VrMessage {
 impl Message for VrMessage {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Request(_) => "Request",
+            Self::Request(request) => request.operation.kind(),
             Self::Reply(_) => "Reply",
             Self::Prepare(_) => "Prepare",
             Self::PrepareOk(_) => "PrepareOk",

@@ -28,12 +28,14 @@
 mod client;
 mod client_table;
 mod config;
+mod configuration;
 mod durable;
 mod executor;
 mod log;
 mod message;
 mod normal;
 mod observe;
+mod operation;
 mod replica;
 mod restart;
 mod state_transfer;
@@ -48,6 +50,7 @@ pub use config::{
     OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX,
     VrConfig, VrTimeouts,
 };
+pub use configuration::{Configuration, MEMBERS_MAX, MEMBERS_MIN};
 pub use durable::{LogRecord, Superblock, VrRecord};
 pub use log::{Entries, LogEntry, LogSuffix, OpNumber};
 pub use message::{
@@ -55,4 +58,5 @@ pub use message::{
     StartViewChange, VrMessage,
 };
 pub use observe::DIVERGED;
+pub use operation::Operation;
 pub use replica::VrReplica;

@@ -38,7 +38,7 @@ impl<S: Service> VrReplica<S> {
         if request.client != from {
             return drop(fx, "speaks for another client");
         }
-        if request.operation.len() > OPERATION_BYTES_MAX {
+        if request.operation.size() > OPERATION_BYTES_MAX {
             return drop(fx, "the operation is too long");
         }
         let Phase::Primary(primary) = &mut self.phase else {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::config::{VIEW_LEAD_MAX, VrConfig, primary_index};
+use super::config::{VIEW_LEAD_MAX, VrConfig};
+use super::configuration::Configuration;
 use super::durable::{Durability, Superblock, VrRecord};
 use super::executor::Executor;
 use super::log::{Log, OpNumber};
@@ -24,7 +25,9 @@ pub(super) type VrEffects = Effects<VrMessage, VrRecord>;
 #[derive(Debug)]
 pub struct VrReplica<S> {
     pub(super) config: VrConfig,
-    /// This replica's number.
+    /// The group of the view's epoch.
+    pub(super) configuration: Configuration,
+    /// This replica's number; that of nobody if it is no member.
     pub(super) me: usize,
     pub(super) quorum: Quorum,
     pub(super) view: ViewNumber,
@@ -122,11 +125,11 @@ impl<S: Service> VrReplica<S> {
     /// A replica that waits for its [`Event::Started`].
     pub fn new(config: VrConfig, service: S) -> Self {
         let config = config.checked();
-        let members = config.replicas.len();
-        let me = config.replicas.binary_search(&config.me);
+        let configuration = Configuration::first(config.replicas.clone());
+        let members = configuration.members.len();
         Self {
-            me: me.expect("checked"),
-            quorum: Quorum::of(members),
+            me: configuration.number_of(config.me).unwrap_or(members),
+            quorum: configuration.quorum(),
             view: ViewNumber::new(0),
             log_view: ViewNumber::new(0),
             log: Log::default(),
@@ -139,8 +142,18 @@ impl<S: Service> VrReplica<S> {
             jitter: Jitter::new(config.seed),
             attempts: 0,
             now: Instant::ORIGIN,
+            configuration,
             config,
         }
+    }
+
+    /// The group is now this.
+    pub(super) fn adopt(&mut self, configuration: Configuration) {
+        let members = configuration.members.len();
+        self.me = configuration.number_of(self.config.me).unwrap_or(members);
+        self.quorum = configuration.quorum();
+        self.asks = vec![None; members];
+        self.configuration = configuration;
     }
 
     fn on_message(&mut self, from: Address, message: VrMessage, fx: &mut VrEffects) {
@@ -149,8 +162,8 @@ impl<S: Service> VrReplica<S> {
             (Address::Client(client), VrMessage::Request(request)) => {
                 return self.on_request(client, request, fx);
             }
-            (Address::Replica(id), message) => match self.config.replicas.binary_search(&id) {
-                Ok(index) if index != self.me => (index, message),
+            (Address::Replica(id), message) => match self.configuration.number_of(id) {
+                Some(index) if index != self.me => (index, message),
                 _ => return drop_message(fx, kind, "not from another member"),
             },
             _ => return drop_message(fx, kind, "not for a client to say"),
@@ -234,7 +247,7 @@ impl<S: Service> VrReplica<S> {
             heard: self.now,
         };
         let mut primary = Primary {
-            progress: vec![progress; self.config.replicas.len()],
+            progress: vec![progress; self.configuration.members.len()],
             resend_below: self.log.op_number(),
             prepares: VecDeque::new(),
             queue: VecDeque::new(),
@@ -282,7 +295,7 @@ impl<S: Service> VrReplica<S> {
         }
         let phase = ViewChange {
             vote: fx.last_record(),
-            votes: vec![None; self.config.replicas.len()],
+            votes: vec![None; self.configuration.members.len()],
             asked_winner: false,
             installing: None,
         };
@@ -356,6 +369,7 @@ impl<S: Service> VrReplica<S> {
         Superblock {
             view: self.view,
             log_view: self.log_view,
+            configuration: self.configuration.clone(),
         }
     }
 
@@ -365,7 +379,7 @@ impl<S: Service> VrReplica<S> {
 
     /// The replica number of the primary of `view`.
     pub(super) fn primary_of(&self, view: ViewNumber) -> usize {
-        primary_index(view, self.config.replicas.len())
+        self.configuration.primary(view)
     }
 
     /// The view that follows this one.
@@ -388,7 +402,7 @@ impl<S: Service> VrReplica<S> {
         after: Option<RecordId>,
         fx: &mut VrEffects,
     ) {
-        let to = Address::Replica(self.config.replicas[to]);
+        let to = Address::Replica(self.configuration.members[to]);
         fx.send(to, message.into(), after);
     }
 
@@ -403,12 +417,12 @@ impl<S: Service> VrReplica<S> {
     /// The numbers of all other replicas.
     pub(super) fn others(&self) -> impl Iterator<Item = usize> + use<S> {
         let me = self.me;
-        (0..self.config.replicas.len()).filter(move |index| *index != me)
+        (0..self.configuration.members.len()).filter(move |index| *index != me)
     }
 
     /// The number of some other replica.
     pub(super) fn any_other(&mut self) -> usize {
-        let other = self.jitter.below(self.config.replicas.len() - 1);
+        let other = self.jitter.below(self.configuration.members.len() - 1);
         other + usize::from(other >= self.me)
     }
 

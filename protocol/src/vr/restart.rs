@@ -38,7 +38,9 @@ impl<S: Service> VrReplica<S> {
 
     fn restart(&mut self, superblock: Superblock, log: Vec<VrRecord>, fx: &mut VrEffects) {
         assert!(superblock.log_view <= superblock.view);
+        assert_eq!(superblock.view.epoch, superblock.configuration.epoch);
         (self.view, self.log_view) = (superblock.view, superblock.log_view);
+        self.adopt(superblock.configuration);
         self.note_status(fx);
         let (log, commit_number) = replay(log);
         self.durability = Durability::recovered(log.op_number());

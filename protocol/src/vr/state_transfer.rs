@@ -104,7 +104,7 @@ impl<S: Service> VrReplica<S> {
         let (mut last, mut bytes) = (after, 0);
         let committed = self.log.slice(after, self.commit_number);
         for entry in committed.iter().take(CHUNK_ENTRIES_MAX) {
-            bytes += entry.operation.len();
+            bytes += entry.operation.size();
             if bytes > CHUNK_BYTES_MAX && last > after {
                 break;
             }

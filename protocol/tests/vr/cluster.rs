@@ -235,6 +235,7 @@ impl Cluster {
         let config = VrConfig {
             me: ReplicaId(index as u16),
             replicas: (0..members).map(ReplicaId).collect(),
+            spares: Vec::new(),
             timeouts: VrTimeouts::default(),
             seed: self.seed ^ (index as u64) << 32 ^ node.incarnation,
         };

@@ -8,7 +8,7 @@ use viewstorm_protocol::vr::{
     OPERATION_BYTES_MAX, OpNumber, PIPELINE_MAX, PREPARES_MAX, Prepare, PrepareOk, Request,
     StartView, StartViewChange, VrMessage,
 };
-use viewstorm_protocol::{Address, Status, ViewNumber};
+use viewstorm_protocol::{Address, EpochNumber, Status, ViewNumber};
 
 use crate::cluster::{Cluster, Flight, Verdict, replica};
 
@@ -225,9 +225,10 @@ fn an_operation_that_is_too_long_is_refused() {
     ] {
         let mut cluster = Cluster::new(3, 1);
         let request = Request {
+            epoch: EpochNumber(0),
             client: cluster.sessions[0].id,
             request_number: 1,
-            operation: vec![0; length].into(),
+            operation: Bytes::from(vec![0; length]).into(),
         };
         cluster.deliver(Flight {
             from: Address::Client(request.client),

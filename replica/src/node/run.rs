@@ -62,6 +62,7 @@ fn run(
             let vr = VrConfig {
                 me: config.me,
                 replicas: config.replicas.clone(),
+                spares: Vec::new(),
                 timeouts: config.timeouts,
                 seed: config.seed,
             };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError};
 use viewstorm_protocol::vr::{Request, VrMessage};
-use viewstorm_protocol::{Address, ClientId, Incarnation, NodeId, ReplicaId};
+use viewstorm_protocol::{Address, ClientId, EpochNumber, Incarnation, NodeId, ReplicaId};
 use viewstorm_replica::{Authority, Credentials};
 
 use crate::support::clients::{Clients, session, write};
@@ -118,9 +118,10 @@ fn stamped_request(from: Address, to: Address, lamport: u64) -> Vec<u8> {
     };
     let operation = Bytes::from_static(b"?");
     let message = VrMessage::from(Request {
+        epoch: EpochNumber(0),
         client,
         request_number: 1,
-        operation,
+        operation: operation.into(),
     });
     let envelope = (lamport, Incarnation(0), message);
     frame(&postcard::to_allocvec(&(from, to, envelope)).unwrap())

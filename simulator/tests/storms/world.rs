@@ -61,6 +61,7 @@ impl World {
                 let config = VrConfig {
                     me,
                     replicas: replicas.clone(),
+                    spares: Vec::new(),
                     timeouts: VrTimeouts::default(),
                     seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
                 };

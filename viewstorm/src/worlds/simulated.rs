@@ -70,6 +70,7 @@ impl SimulatedWorld {
             let config = VrConfig {
                 me,
                 replicas: group.clone(),
+                spares: Vec::new(),
                 timeouts: timeouts::vr(&patience),
                 seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
             };
