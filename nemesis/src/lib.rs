@@ -38,7 +38,8 @@ pub use fault::{Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partit
 pub use ledger::{Ledger, LedgerEntry, LedgerTotals};
 pub use link::{Delay, Link, LinkCounters, LinkRule, Topology};
 pub use machine::{
-    ClockBend, CrashPoint, DamagePlace, DiskReading, DiskRule, PowerLossReading, SyncReading,
+    ClockBend, CrashPoint, CrashStep, DamagePlace, DiskReading, DiskRule, PowerLossReading,
+    SyncReading,
 };
 pub use machine_fault::{
     Budget, Capability, ClockEffect, ClockFault, CrashFault, DiskEffect, DiskFault,

@@ -2,11 +2,12 @@
 //!
 //! The plan's words for the same are in `machine_fault`.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::ReplicaId;
+use viewstorm_protocol::{Fuse, FuseStep, ReplicaId};
 
 use crate::Action;
 
@@ -14,12 +15,62 @@ use crate::Action;
 pub(crate) const STANDSTILL: i32 = -1_000_000;
 
 /// A place between two effects of a core's steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CrashPoint {
     /// Counted from 1: this effect and those after it are not carried out.
     pub effect: u64,
+    /// Which effects are counted.
+    pub step: CrashStep,
     /// Whether the machine loses its power, or the process alone ends.
     pub power: bool,
+}
+
+/// Which effects a crash counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CrashStep {
+    /// All.
+    #[default]
+    Any,
+    /// Writes of records.
+    Persist,
+    /// Writes of the log.
+    PersistLog,
+    /// Writes of the superblock.
+    PersistSuperblock,
+    /// Sends of messages of this kind.
+    Send(&'static str),
+}
+
+impl CrashPoint {
+    /// The fuse that burns down there.
+    pub fn fuse(self) -> Fuse {
+        Fuse::new(self.effect, self.fuse_step())
+    }
+
+    /// What the fuse counts.
+    pub fn fuse_step(self) -> FuseStep {
+        match self.step {
+            CrashStep::Any => FuseStep::Any,
+            CrashStep::Persist => FuseStep::Persist,
+            CrashStep::PersistLog => FuseStep::PersistLog,
+            CrashStep::PersistSuperblock => FuseStep::PersistSuperblock,
+            CrashStep::Send(kind) => FuseStep::Send(kind.to_owned()),
+        }
+    }
+}
+
+/// In words, after a "before": `its effect 3`, `its write 1 of the log`.
+impl fmt::Display for CrashPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let effect = self.effect;
+        match self.step {
+            CrashStep::Any => write!(f, "its effect {effect}"),
+            CrashStep::Persist => write!(f, "its write {effect}"),
+            CrashStep::PersistLog => write!(f, "its write {effect} of the log"),
+            CrashStep::PersistSuperblock => write!(f, "its write {effect} of the superblock"),
+            CrashStep::Send(kind) => write!(f, "its {kind} number {effect}"),
+        }
+    }
 }
 
 /// All that is wrong with a replica's disk. The default is a sound one.
@@ -174,6 +225,7 @@ mod tests {
         let rule = |effect, delay, drift| MachineRule {
             fuse: Some(CrashPoint {
                 effect,
+                step: CrashStep::Any,
                 power: effect == 7,
             }),
             disk: DiskRule {
@@ -190,6 +242,7 @@ mod tests {
             sum.fuse,
             Some(CrashPoint {
                 effect: 7,
+                step: CrashStep::Any,
                 power: true
             })
         );

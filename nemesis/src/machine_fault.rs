@@ -115,13 +115,13 @@ impl DiskEffect {
 
 impl fmt::Display for CrashFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CrashPoint { effect, power } = self.point;
-        let what = if power { ", with its machine" } else { "" };
-        write!(
-            f,
-            "{} before its effect {effect} from then{what}",
-            self.target
-        )
+        let (target, point) = (&self.target, self.point);
+        let what = if point.power {
+            ", with its machine"
+        } else {
+            ""
+        };
+        write!(f, "{target} before {point} from then{what}")
     }
 }
 

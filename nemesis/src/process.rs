@@ -103,14 +103,14 @@ impl Ended {
             },
             Ending::AtEffect(point) => {
                 if self.crashed.get(&id) != Some(&point) {
-                    return Err(format!("and not before its effect {}", point.effect));
+                    return Err(format!("and not before {point}"));
                 }
                 let losses = if point.power {
                     self.losses(id, disk)?
                 } else {
                     String::new()
                 };
-                Ok(format!(" before its effect {}{losses}", point.effect))
+                Ok(format!(" before {point}{losses}"))
             }
             Ending::SyncError => {
                 let sync = disk.and_then(|disk| disk.last_sync);

@@ -15,7 +15,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Address, ProtocolEvent};
+use crate::{Address, EffectLabel, Message, ProtocolEvent};
 
 /// Names a record that the core asked to be persisted. Grows by one with every record of an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,17 @@ pub enum Effect<M, R> {
     },
     /// Tell the outside what happened: traces, triggers, invariants and reports read these.
     Note(ProtocolEvent),
+}
+
+impl<M: Message, R: Record> Effect<M, R> {
+    /// What it is, for a [`Fuse`](crate::Fuse).
+    pub fn label(&self) -> EffectLabel<'static> {
+        match self {
+            Self::Persist { record, .. } => EffectLabel::Persist(record.zone()),
+            Self::Send { message, .. } => EffectLabel::Send(message.kind()),
+            Self::Note(_) => EffectLabel::Note,
+        }
+    }
 }
 
 /// Collects a core's effects. One lives as long as the core's incarnation; the driver drains it after every

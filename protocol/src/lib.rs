@@ -4,8 +4,10 @@
 //! thread or random source; `clippy.toml` beside this crate forbids them. The same core runs in a
 //! replica process over QUIC and in the deterministic simulator.
 
+mod clock_shim;
 mod effect;
 mod envelope;
+mod fuse;
 mod node;
 mod note;
 mod observe;
@@ -20,8 +22,10 @@ mod trace;
 mod view;
 pub mod vr;
 
+pub use clock_shim::{BentClock, ClockShim};
 pub use effect::{Effect, Effects, Event, Record, RecordId, Recovered, Zone};
 pub use envelope::{Envelope, Incarnation, LamportClock, Message};
+pub use fuse::{EffectLabel, Fuse, FuseStep};
 pub use node::{Address, ClientId, NodeId, ParseNodeIdError, ReplicaId};
 pub use note::{ProtocolEvent, Status};
 pub use observe::Observe;

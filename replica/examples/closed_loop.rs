@@ -163,6 +163,8 @@ fn replica(
         fence_incarnations: true,
         tap_buffer: TAP_BUFFER_DEFAULT,
         tap_rules: None,
+        tap_watches: None,
+        clock: None,
         timeouts: VrTimeouts::default(),
         dial: (id + 1..REPLICAS).map(route).collect(),
         answer: (0..id).map(route).collect(),

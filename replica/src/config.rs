@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use viewstorm_protocol::vr::VrTimeouts;
-use viewstorm_protocol::{NodeId, ReplicaId};
+use viewstorm_protocol::{BentClock, NodeId, ReplicaId};
 
 use crate::{Credentials, wide};
 
@@ -56,6 +56,12 @@ pub struct ReplicaConfig {
     /// [`Command::SetTap`](crate::control::Command::SetTap) to an earlier start of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tap_rules: Option<String>,
+    /// How its machine's clock runs when the process starts, if not true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<BentClock>,
+    /// What its tap watches for at first, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tap_watches: Option<String>,
     /// How patient the protocol is.
     #[serde(default)]
     pub timeouts: VrTimeouts,
@@ -207,6 +213,8 @@ mod tests {
             fence_incarnations: true,
             tap_buffer: 5,
             tap_rules: None,
+            clock: None,
+            tap_watches: None,
             timeouts: VrTimeouts::default(),
             dial: [(NodeId::replica(1), "127.0.0.1:9".parse().unwrap())].into(),
             answer: [(NodeId::Client(0), "127.0.0.1:10".parse().unwrap())].into(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use viewstorm_protocol::{Incarnation, NodeId, Status, ViewNumber};
+use viewstorm_protocol::{BentClock, FuseStep, Incarnation, NodeId, Status, ViewNumber};
 
 /// What a replica is told. The end of standard input tells it to stop at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,25 @@ pub enum Command {
         /// As the tap that was plugged in reads them.
         rules: serde_json::Value,
     },
+    /// From now on these are all the messages that its tap watches for: each is answered by
+    /// [`Report::MessageSeen`].
+    SetWatches {
+        /// As the tap that was plugged in reads them.
+        watches: serde_json::Value,
+    },
+    /// From now on the core is told the time by such a clock; none: the truth.
+    SetClock {
+        /// How the clock runs.
+        clock: Option<BentClock>,
+    },
+    /// Tell what time it is. Answered by [`Report::Clock`].
+    ReadClock,
+    /// From now on this is where the process ends by itself (SIGKILL), counted from now; none: nowhere. Its
+    /// last word is [`Report::Crashed`].
+    SetFuse {
+        /// Where.
+        fuse: Option<FuseSpec>,
+    },
     /// Send a probe to a node that the configuration names an address of.
     Probe {
         /// Its name.
@@ -26,6 +45,16 @@ pub enum Command {
     },
     /// Finish what is being written and stop. Answered by [`Report::Stopped`].
     Stop,
+}
+
+/// Where a replica ends by itself: before this effect of its core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FuseSpec {
+    /// Which of those that are counted, from 1.
+    pub nth: u64,
+    /// Which are counted.
+    pub step: FuseStep,
 }
 
 /// What a replica tells.
@@ -61,6 +90,23 @@ pub enum Report {
     },
     /// Its tap has the rules of the latest [`Command::SetTap`].
     TapSet,
+    /// A message passed its tap that a watch of the latest [`Command::SetWatches`] is about.
+    MessageSeen {
+        /// Which watch.
+        watch: u64,
+    },
+    /// What time it is.
+    Clock {
+        /// On the clock that the core is told, in nanoseconds.
+        told: u64,
+        /// On the run's clock.
+        at: u64,
+    },
+    /// It ends now, where [`Command::SetFuse`] wanted it to: its last word.
+    Crashed {
+        /// Where.
+        fuse: FuseSpec,
+    },
     /// Everything is durable and all connections are closed: its last word.
     Stopped,
     /// It cannot go on: its last word.
@@ -186,6 +232,19 @@ mod tests {
             Command::Probe {
                 id: 3,
                 to: NodeId::Client(1),
+            },
+            Command::SetClock {
+                clock: Some(BentClock {
+                    true_origin: 7,
+                    bent_origin: -5,
+                    drift_ppm: 3,
+                }),
+            },
+            Command::SetFuse {
+                fuse: Some(FuseSpec {
+                    nth: 2,
+                    step: FuseStep::Send("Prepare".to_owned()),
+                }),
             },
             Command::Stop,
         ];

@@ -24,6 +24,8 @@ pub(crate) struct Gate<T> {
     sequence: u64,
     room: usize,
     lost: u64,
+    /// Watches that were about something since this was last asked.
+    seen: Vec<u64>,
 }
 
 impl<T: Clone> Gate<T> {
@@ -36,12 +38,14 @@ impl<T: Clone> Gate<T> {
             sequence: 0,
             room,
             lost: 0,
+            seen: Vec::new(),
         }
     }
 
     /// Asks the tap what becomes of `item`. Hands it back if it goes on at once.
     #[must_use = "what is handed back goes on"]
     pub(crate) fn offer(&mut self, now: Instant, passing: Passing, item: T) -> Option<T> {
+        self.tap.seen(&passing, &mut self.seen);
         match self.tap.inspect(now, &passing) {
             TapVerdict::Pass => return Some(item),
             TapVerdict::Drop => self.lost += 1,
@@ -95,6 +99,16 @@ impl<T: Clone> Gate<T> {
             }
         }
         Ok(released)
+    }
+
+    /// Replaces what the tap watches for.
+    pub(crate) fn set_watches(&mut self, watches: &serde_json::Value) -> Result<(), String> {
+        self.tap.set_watches(watches)
+    }
+
+    /// Takes the names of the watches that were about something that was offered, each as often as it was.
+    pub(crate) fn take_seen(&mut self) -> std::vec::Drain<'_, u64> {
+        self.seen.drain(..)
     }
 
     /// How many items are gone: dropped by a rule, or for want of room.

@@ -6,6 +6,14 @@ use viewstorm_protocol::{Instant, Passing, Tap, TapVerdict};
 pub trait TapControl: Tap + Send {
     /// From now on these are all its rules. An error says what is wrong with them; the old ones then stay.
     fn set_rules(&mut self, rules: &serde_json::Value) -> Result<(), String>;
+
+    /// From now on these are all the messages that it watches for, as far as it can.
+    fn set_watches(&mut self, _watches: &serde_json::Value) -> Result<(), String> {
+        Err("this tap takes no watches".to_owned())
+    }
+
+    /// Adds the names of the watches that are about such a message.
+    fn seen(&self, _passing: &Passing, _seen: &mut Vec<u64>) {}
 }
 
 /// The tap of an honest world: everything passes, and there are no rules to set.

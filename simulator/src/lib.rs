@@ -5,7 +5,6 @@
 //! [`Simulation::trace_hash`] says so in one number. The crate knows no clock, thread, socket or file.
 
 mod client;
-mod clock;
 mod config;
 mod disk;
 mod hash;

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState};
 use viewstorm_protocol::{
-    Address, Effect, Effects, Envelope, Event, Incarnation, LamportClock, Message, NodeId, Observe,
-    Outbox, Protocol, ProtocolEvent, RecordId, ReplicaId,
+    Address, ClockShim, Effect, EffectLabel, Effects, Envelope, Event, Fuse, Incarnation,
+    LamportClock, Message, NodeId, Observe, Outbox, Protocol, ProtocolEvent, RecordId, ReplicaId,
 };
 
-use crate::clock::Clock;
 use crate::disk::{CrashKind, Disk};
 use crate::hash::Hashed;
 use crate::ledger::Ledger;
@@ -36,11 +35,11 @@ pub(crate) struct Replica<P: Protocol> {
     incarnation: Incarnation,
     process: Process<P>,
     disk: Disk<P::Record>,
-    clock: Clock,
+    clock: ClockShim,
     start_delay: Stream,
     /// When the timer that is due first will ring; later ones may be due, and ring in vain.
     armed: Option<u64>,
-    fuse: Option<Fuse>,
+    fuse: Option<Lit>,
 }
 
 enum Process<P: Protocol> {
@@ -68,24 +67,17 @@ enum Waiting<M> {
     Persisted(RecordId),
 }
 
-/// Ends the process after so many more effects.
-#[derive(Clone, Copy, Debug)]
-struct Fuse {
-    left: u64,
+/// A fuse, and where it ends the process.
+#[derive(Clone, Debug)]
+struct Lit {
+    fuse: Fuse,
     point: CrashPoint,
 }
 
-impl Fuse {
-    /// Whether the process ends before the next effect.
-    fn burn(fuse: &mut Option<Self>) -> bool {
-        match fuse {
-            Some(Self { left: 0, .. }) => true,
-            Some(fuse) => {
-                fuse.left -= 1;
-                false
-            }
-            None => false,
-        }
+impl Lit {
+    /// Whether the process ends before the effect.
+    fn burns(lit: &mut Option<Self>, effect: EffectLabel<'_>) -> bool {
+        lit.as_mut().is_some_and(|lit| lit.fuse.burns(effect))
     }
 }
 
@@ -97,7 +89,7 @@ impl<P: Protocol + Observe> Replica<P> {
             incarnation: Incarnation(0),
             process: Process::Gone,
             disk: Disk::new(Stream::new(config.seed, &format!("disk {id}"))),
-            clock: Clock::default(),
+            clock: ClockShim::default(),
             start_delay: Stream::new(config.seed, &format!("start {id}")),
             armed: None,
             fuse: None,
@@ -236,8 +228,8 @@ impl<P: Protocol + Observe> Replica<P> {
     pub(crate) fn set_fuse(&mut self, fuse: Option<CrashPoint>) {
         self.fuse = fuse.map(|point| {
             assert!(point.effect > 0, "effects are counted from 1");
-            Fuse {
-                left: point.effect - 1,
+            Lit {
+                fuse: point.fuse(),
                 point,
             }
         });
@@ -271,7 +263,10 @@ impl<P: Protocol + Observe> Replica<P> {
 
     /// Bends the clock from now on.
     pub(crate) fn bend_clock(&mut self, bend: ClockBend, run: &mut Run) {
-        self.clock.bend(run.now, bend);
+        match bend {
+            ClockBend::Jump(nanos) => self.clock.jump(run.now, nanos),
+            ClockBend::Drift(ppm) => self.clock.drift(run.now, ppm),
+        }
         self.armed = None;
         self.arm(run);
     }
@@ -433,7 +428,7 @@ impl<P: Protocol + Observe> Replica<P> {
             TraceEvent::Persisted(record.get()),
         );
         for (to, message) in released {
-            if Fuse::burn(&mut self.fuse) {
+            if Lit::burns(&mut self.fuse, EffectLabel::Send(message.kind())) {
                 self.burnt(around);
                 return;
             }
@@ -500,7 +495,7 @@ impl<P: Protocol + Observe> Replica<P> {
             ..
         } = &mut **running;
         for effect in effects.drain() {
-            if Fuse::burn(&mut self.fuse) {
+            if Lit::burns(&mut self.fuse, effect.label()) {
                 return false;
             }
             match effect {
@@ -529,7 +524,7 @@ impl<P: Protocol + Observe> Replica<P> {
 
     /// The fuse has burnt down: what was not yet carried out is lost with the process.
     fn burnt(&mut self, around: &mut Around<'_, P::Message>) {
-        let Fuse { point, .. } = self.fuse.take().expect("it burnt down");
+        let Lit { point, .. } = self.fuse.take().expect("it burnt down");
         around.run.observe(Observation::Crashed {
             replica: self.id,
             point,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use viewstorm_history::Timestamp;
-use viewstorm_nemesis::{Action, ClockBend, CrashPoint, Link, Observation, ProbeId};
+use viewstorm_nemesis::{Action, ClockBend, CrashPoint, CrashStep, Link, Observation, ProbeId};
 use viewstorm_protocol::{Client, ClientId, Incarnation, NodeId, Observe, Protocol, ReplicaId};
 
 use crate::client::{Sessions, probe_address, replica_of};
@@ -180,6 +180,7 @@ where
     pub fn crash_at_effect(&mut self, replica: ReplicaId, nth: u64, kind: CrashKind) {
         let point = CrashPoint {
             effect: nth,
+            step: CrashStep::Any,
             power: kind == CrashKind::PowerLoss,
         };
         self.replica(replica).set_fuse(Some(point));

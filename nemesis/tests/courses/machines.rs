@@ -2,8 +2,8 @@
 
 use viewstorm_history::Stage;
 use viewstorm_nemesis::{
-    Action, Budget, ClockEffect, ClockFault, CrashFault, CrashPoint, DamagePlace, Declaration,
-    DiskEffect, DiskFault, Fault, Target,
+    Action, Budget, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep, DamagePlace,
+    Declaration, DiskEffect, DiskFault, Fault, Target,
 };
 use viewstorm_protocol::ReplicaId;
 
@@ -32,7 +32,11 @@ fn clock(target: Target, effect: ClockEffect) -> Fault {
 fn crash(target: Target, effect: u64, power: bool) -> Fault {
     Fault::Crash(CrashFault {
         target,
-        point: CrashPoint { effect, power },
+        point: CrashPoint {
+            effect,
+            step: CrashStep::Any,
+            power,
+        },
     })
 }
 

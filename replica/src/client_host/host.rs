@@ -48,6 +48,11 @@ pub enum ClientEvent {
         /// Which endpoint.
         endpoint: u16,
     },
+    /// A message passed an endpoint's tap that a watch of the latest [`ClientHost::set_watches`] is about.
+    MessageSeen {
+        /// Which watch.
+        watch: u64,
+    },
     /// The host cannot go on: its last event.
     Failed {
         /// Why.
@@ -116,6 +121,12 @@ impl ClientHost {
     /// From now on these are all the rules of the endpoint's tap. Answered by [`ClientEvent::TapSet`].
     pub fn set_tap(&self, endpoint: u16, rules: &serde_json::Value) {
         self.order(Order::SetTap(endpoint, rules.clone()));
+    }
+
+    /// From now on these are all the messages that the endpoint's tap watches for. Each is told by
+    /// [`ClientEvent::MessageSeen`].
+    pub fn set_watches(&self, endpoint: u16, watches: &serde_json::Value) {
+        self.order(Order::SetWatches(endpoint, watches.clone()));
     }
 
     /// Sends a probe from the endpoint to a replica.

@@ -23,6 +23,7 @@ pub(super) enum Order {
     Invoke(ClientId, Bytes),
     Retire(ClientId),
     SetTap(u16, serde_json::Value),
+    SetWatches(u16, serde_json::Value),
     Probe {
         endpoint: u16,
         id: u64,
@@ -143,6 +144,7 @@ where
             Order::Invoke(client, operation) => self.invoke(client, operation)?,
             Order::Retire(client) => self.sessions.retire(client),
             Order::SetTap(endpoint, rules) => self.set_tap(endpoint, &rules)?,
+            Order::SetWatches(endpoint, watches) => self.set_watches(endpoint, &watches)?,
             Order::Probe { endpoint, id, to } => {
                 let (from, to) = (NodeId::Client(endpoint), NodeId::Replica(to));
                 let probe = Probe {
@@ -186,6 +188,18 @@ where
         }
         (self.events)(ClientEvent::TapSet { endpoint: number });
         Ok(())
+    }
+
+    fn set_watches(&mut self, number: u16, watches: &serde_json::Value) -> Result<(), OrderError> {
+        let endpoint = self
+            .endpoints
+            .get_mut(number)
+            .ok_or(OrderError::NoEndpoint(number))?;
+        let wrong = |reason| OrderError::Rules {
+            endpoint: NodeId::Client(number),
+            reason,
+        };
+        endpoint.gate.set_watches(watches).map_err(wrong)
     }
 
     /// Something came from a replica.
@@ -236,7 +250,11 @@ where
             return;
         };
         let passing = passenger.passing();
-        if let Some(passenger) = endpoint.gate.offer(self.now, passing, passenger) {
+        let passenger = endpoint.gate.offer(self.now, passing, passenger);
+        for watch in endpoint.gate.take_seen() {
+            (self.events)(ClientEvent::MessageSeen { watch });
+        }
+        if let Some(passenger) = passenger {
             self.goes_on(number, passenger, at);
         }
     }

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use viewstorm_protocol::vr::{VrConfig, VrReplica};
-use viewstorm_protocol::{Effects, Incarnation, NodeId, Outbox, Protocol, Recovered};
+use viewstorm_protocol::{ClockShim, Effects, Incarnation, NodeId, Outbox, Protocol, Recovered};
 use viewstorm_workloads::RegisterService;
 
 use super::channel_end::ChannelEnd;
@@ -55,7 +55,10 @@ fn run(
 ) -> Result<(), ReplicaError> {
     config.check()?;
     if let Some(rules) = &config.tap_rules {
-        set_first_rules(&mut *tap, rules)?;
+        set_first("tap-rules", rules, |rules| tap.set_rules(rules))?;
+    }
+    if let Some(watches) = &config.tap_watches {
+        set_first("tap-watches", watches, |watches| tap.set_watches(watches))?;
     }
     match (config.protocol, config.service) {
         (ProtocolKind::Vr, ServiceKind::Register) => {
@@ -71,17 +74,15 @@ fn run(
     }
 }
 
-/// Gives the tap the rules that it begins with, before anything passes it.
-fn set_first_rules(tap: &mut dyn TapControl, rules: &str) -> Result<(), ReplicaError> {
-    let set = serde_json::from_str(rules).map_err(|error| error.to_string());
-    set.and_then(|rules| tap.set_rules(&rules))
-        .map_err(|reason| {
-            ConfigError::Field {
-                field: "tap-rules",
-                reason,
-            }
-            .into()
-        })
+/// Gives the tap what it begins with, before anything passes it.
+fn set_first(
+    field: &'static str,
+    json: &str,
+    set: impl FnOnce(&serde_json::Value) -> Result<(), String>,
+) -> Result<(), ReplicaError> {
+    let read = serde_json::from_str(json).map_err(|error| error.to_string());
+    read.and_then(|value| set(&value))
+        .map_err(|reason| ConfigError::Field { field, reason }.into())
 }
 
 /// Recovers, listens, says hello and drives `core`.
@@ -127,6 +128,9 @@ where
             core,
             effects: Effects::default(),
             outbox: Outbox::default(),
+            clock: ClockShim::new(config.clock),
+            fuse: None,
+            burnt: None,
             outward: Outward::new(config.me, incarnation, trace),
             gate: Gate::new(tap, config.tap_buffer),
             fence: Fence::new(config.fence_incarnations),
@@ -256,7 +260,8 @@ mod tests {
     #[test]
     fn first_rules_that_the_tap_does_not_take_are_a_mistake_of_the_configuration() {
         for rules in ["[", "[]"] {
-            let error = set_first_rules(&mut OpenTapControl, rules)
+            let mut tap = OpenTapControl;
+            let error = set_first("tap-rules", rules, |rules| tap.set_rules(rules))
                 .unwrap_err()
                 .to_string();
             assert!(error.contains("tap-rules"), "{error}");

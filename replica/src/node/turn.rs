@@ -7,13 +7,13 @@
 //! ```
 
 use viewstorm_protocol::{
-    Effect, Effects, Envelope, Event, Instant, MessageLabel, NodeId, Outbox, Protocol, RecordId,
-    Recovered, TraceEvent,
+    ClockShim, Effect, EffectLabel, Effects, Envelope, Event, Fuse, Instant, Message, MessageLabel,
+    NodeId, Outbox, Protocol, RecordId, Recovered, TraceEvent,
 };
 
 use super::ReplicaError;
 use super::outward::Outward;
-use crate::control::{Command, Report};
+use crate::control::{Command, FuseSpec, Report};
 use crate::fence::Fence;
 use crate::gate::Gate;
 use crate::passenger::{Parcel, Passenger};
@@ -25,6 +25,11 @@ pub(super) struct Node<P: Protocol> {
     pub(super) core: P,
     pub(super) effects: Effects<P::Message, P::Record>,
     pub(super) outbox: Outbox<P::Message>,
+    /// What the core is told of the time.
+    pub(super) clock: ClockShim,
+    pub(super) fuse: Option<(Fuse, FuseSpec)>,
+    /// Where the fuse burnt down: nothing happens any more.
+    pub(super) burnt: Option<FuseSpec>,
     pub(super) outward: Outward<P::Message>,
     pub(super) gate: Gate<Passenger<P::Message>>,
     pub(super) fence: Fence,
@@ -83,6 +88,9 @@ where
             record: record.get(),
         });
         for (to, message) in self.outbox.persisted(record) {
+            if self.burns(EffectLabel::Send(message.kind())) {
+                return;
+            }
             self.outward.send(to, message);
         }
         self.step(Event::Persisted(record));
@@ -114,6 +122,18 @@ where
                 };
                 self.meet_the_tap(Passenger::ProbeLeaving(probe), now);
             }
+            Command::SetWatches { watches } => {
+                let refuse = |reason| ReplicaError::Control(format!("set-watches: {reason}"));
+                self.gate.set_watches(&watches).map_err(refuse)?;
+            }
+            Command::SetClock { clock } => self.clock.set(clock),
+            Command::ReadClock => {
+                let (told, at) = (self.clock.tell(now.as_nanos()).as_nanos(), now.as_nanos());
+                self.outward.reports.push(Report::Clock { told, at });
+            }
+            Command::SetFuse { fuse } => {
+                self.fuse = fuse.map(|spec| (Fuse::new(spec.nth, spec.step.clone()), spec));
+            }
             Command::Stop => {}
         }
         Ok(())
@@ -121,11 +141,8 @@ where
 
     /// Lets the core know that its timeout has passed, if it has.
     pub(super) fn check_timeout(&mut self) {
-        if self
-            .core
-            .next_timeout()
-            .is_some_and(|at| at <= self.outward.now)
-        {
+        let told = self.clock.tell(self.outward.now.as_nanos());
+        if self.core.next_timeout().is_some_and(|at| at <= told) {
             self.outward.lamport.tick();
             self.step(Event::Timeout);
         }
@@ -137,12 +154,18 @@ where
         for parcel in std::mem::take(&mut self.outward.leaving) {
             self.meet_the_tap(Passenger::Leaving(parcel), self.outward.now);
         }
+        let seen = self.gate.take_seen();
+        let seen = seen.map(|watch| Report::MessageSeen { watch });
+        self.outward.reports.extend(seen);
         Ok(std::mem::take(&mut self.outward.reports))
     }
 
     /// When something is to be done though nothing arrives.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let deadlines = [self.core.next_timeout(), self.gate.next_due()];
+        let now = self.outward.now.as_nanos();
+        let core = self.core.next_timeout();
+        let core = core.and_then(|at| self.clock.when(now, at));
+        let deadlines = [core.map(Instant::from_nanos), self.gate.next_due()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -196,10 +219,24 @@ where
         self.step(Event::Received { from, message });
     }
 
+    /// Whether the process ends before the effect.
+    fn burns(&mut self, effect: EffectLabel<'_>) -> bool {
+        self.burnt = burnt(&mut self.fuse, effect);
+        self.burnt.is_some()
+    }
+
     /// One step of the core, and what it wants done, in its order.
     fn step(&mut self, event: Event<P::Message, P::Record>) {
-        self.core.step(self.outward.now, event, &mut self.effects);
+        if self.burnt.is_some() {
+            return;
+        }
+        let told = self.clock.tell(self.outward.now.as_nanos());
+        self.core.step(told, event, &mut self.effects);
         for effect in self.effects.drain() {
+            self.burnt = burnt(&mut self.fuse, effect.label());
+            if self.burnt.is_some() {
+                return;
+            }
             match effect {
                 Effect::Persist { id, record } => self.storage.submit(id, record),
                 Effect::Send { to, message, after } => {
@@ -211,4 +248,10 @@ where
             }
         }
     }
+}
+
+/// Where the process ends, if it does before the effect.
+fn burnt(fuse: &mut Option<(Fuse, FuseSpec)>, effect: EffectLabel<'_>) -> Option<FuseSpec> {
+    let burns = |(fuse, _): &mut (Fuse, FuseSpec)| fuse.burns(effect);
+    fuse.take_if(burns).map(|(_, spec)| spec)
 }

@@ -61,7 +61,7 @@ fault_keys!(
     /// `[[nemesis]]`, whatever the fault.
     NEMESIS: "for", "target", "shape", "groups", "links", "clients", "direction", "layer",
     "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
-    "skip", "limit", "effect", "power", "place", "budget", "jump", "drift", "freeze", "intensity"
+    "skip", "limit", "effect", "step", "power", "place", "budget", "jump", "drift", "freeze", "intensity"
 );
 /// A whole storm.
 pub(super) const ANY: &[&str] = &["fault", "intensity", "until"];
@@ -93,7 +93,7 @@ fault_keys!(
 );
 fault_keys!(
     /// A crash at an effect.
-    CRASH: "for", "target", "effect", "power"
+    CRASH: "for", "target", "effect", "step", "power"
 );
 fault_keys!(
     /// Syncs that take longer.

@@ -1,6 +1,7 @@
 //! The worlds that experiments run in. The runner picks one from the plan, once.
 
 mod child;
+mod machine;
 mod nemesis_tap;
 mod open;
 mod processes;

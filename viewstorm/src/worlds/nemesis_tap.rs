@@ -1,7 +1,7 @@
 //! What plugs the nemesis' rules into the honest replica, which knows nothing of them.
 
 use serde_json::Value;
-use viewstorm_nemesis::{RuleTap, TapRule};
+use viewstorm_nemesis::{RuleTap, TapRule, TapWatch};
 use viewstorm_protocol::{Instant, Passing, Tap, TapVerdict};
 use viewstorm_replica::TapControl;
 
@@ -9,6 +9,7 @@ use viewstorm_replica::TapControl;
 #[derive(Debug, Default)]
 pub struct NemesisTap {
     rules: Option<RuleTap>,
+    watches: Vec<TapWatch>,
 }
 
 impl Tap for NemesisTap {
@@ -25,5 +26,16 @@ impl TapControl for NemesisTap {
             serde::Deserialize::deserialize(rules).map_err(|error| error.to_string())?;
         self.rules = (!rules.is_empty()).then(|| RuleTap::new(rules));
         Ok(())
+    }
+
+    fn set_watches(&mut self, watches: &Value) -> Result<(), String> {
+        self.watches =
+            serde::Deserialize::deserialize(watches).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn seen(&self, passing: &Passing, seen: &mut Vec<u64>) {
+        let about = self.watches.iter().filter(|watch| watch.matches(passing));
+        seen.extend(about.map(|watch| watch.id));
     }
 }

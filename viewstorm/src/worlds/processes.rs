@@ -25,13 +25,15 @@ use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::inject::{PairSpec, Relay};
 use viewstorm_nemesis::{
-    Action, Capability, Link, Observation, ProbeId, ProcessState, TapRule, Topology,
+    Action, Capability, ClockBend, CrashPoint, Link, Observation, ProbeId, ProcessState, TapRule,
+    TapWatch, Topology,
 };
 use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
-use viewstorm_replica::control::{Command, Report};
+use viewstorm_replica::control::{Command, FuseSpec, Report};
 use viewstorm_replica::{ClientEvent, ClientHost, RunClock};
 
 use super::child::{Child, ChildEvent};
+use super::machine::Machine;
 use super::nemesis_tap::NemesisTap;
 use super::setup::{self, Setup};
 use crate::plan::Cluster;
@@ -85,8 +87,7 @@ pub struct ProcessWorld {
 #[derive(Debug, Default)]
 struct Replica {
     child: Option<Child>,
-    /// What its tap is to have, now and when it starts again.
-    rules: Vec<TapRule>,
+    machine: Machine,
     /// Whether it said hello.
     is_up: bool,
     /// Its last words.
@@ -96,7 +97,11 @@ struct Replica {
 impl ProcessWorld {
     /// What the nemesis can ask of it beyond what it can ask of every world. A killed process loses nothing that
     /// it wrote: the operating system keeps it. So nothing here passes for a loss of power.
-    pub const CAPABILITIES: &'static [Capability] = &[];
+    pub const CAPABILITIES: &'static [Capability] = &[
+        Capability::EffectCrash,
+        Capability::Clock,
+        Capability::Watch,
+    ];
 
     /// Starts the relay, the clients' host and all replicas. They are up when they say so.
     pub fn start(options: &ProcessWorldOptions) -> Result<Self, WorldError> {
@@ -150,7 +155,7 @@ impl ProcessWorld {
         if replica.child.is_some() {
             return Ok(());
         }
-        let spec = self.setup.replica(id, &replica.rules)?;
+        let spec = self.setup.replica(id, &replica.machine)?;
         let sender = self.sender.clone();
         let child = Child::start(&spec, move |event| {
             drop(sender.send(Event::Child(id, event)));
@@ -160,6 +165,7 @@ impl ProcessWorld {
             reason,
         })?;
         replica.fatal = None;
+        replica.machine.fuse = None;
         replica.child = Some(child);
         Ok(())
     }
@@ -189,6 +195,13 @@ impl ProcessWorld {
         }
         match event {
             ChildEvent::Exited(how) => self.handle_exit(id, how)?,
+            ChildEvent::Report(Report::Crashed { .. }) => {
+                // Its word that it ends now; where, it was told.
+                if let Some(point) = self.machine(id).fuse.take() {
+                    let replica = id;
+                    self.observe(Observation::Crashed { replica, point });
+                }
+            }
             ChildEvent::Report(report) => {
                 self.ready
                     .extend(observation(id, report).map(Occurrence::Observed));
@@ -269,6 +282,9 @@ impl ProcessWorld {
             ClientEvent::TapSet { endpoint } => Occurrence::Observed(Observation::TapSet {
                 node: NodeId::Client(endpoint),
             }),
+            ClientEvent::MessageSeen { watch } => {
+                Occurrence::Observed(Observation::MessageSeen { watch })
+            }
             ClientEvent::Failed { reason } => return Err(harness("clients' host", &reason)),
         });
         Ok(())
@@ -310,15 +326,15 @@ impl World for ProcessWorld {
                     counters,
                 });
             }
-            Action::Watch { .. }
-            | Action::PowerLoss(_)
+            Action::Watch { node, watches } => self.watch(*node, watches)?,
+            Action::SetFuse { replica, fuse } => self.set_fuse(*replica, *fuse),
+            Action::BendClock { replica, bend } => self.bend_clock(*replica, *bend),
+            Action::ReadClock(replica) => self.tell(*replica, &Command::ReadClock),
+            Action::PowerLoss(_)
             | Action::Wipe(_)
-            | Action::SetFuse { .. }
             | Action::SetDisk { .. }
             | Action::FlipBit { .. }
-            | Action::ReadDisk(_)
-            | Action::BendClock { .. }
-            | Action::ReadClock(_) => {
+            | Action::ReadDisk(_) => {
                 return Err(WorldError::Beyond {
                     action: action.clone(),
                 });
@@ -408,26 +424,58 @@ impl ProcessWorld {
         match node {
             NodeId::Client(endpoint) => self.clients.set_tap(endpoint, &json),
             NodeId::Replica(id) => {
-                let replica = self.replicas.entry(id).or_default();
-                replica.rules = rules.to_vec();
-                if let Some(child) = &mut replica.child {
-                    drop(child.command(&Command::SetTap { rules: json }));
-                }
+                self.machine(id).rules = rules.to_vec();
+                self.tell(id, &Command::SetTap { rules: json });
             }
         }
         Ok(())
     }
 
+    fn watch(&mut self, node: NodeId, watches: &[TapWatch]) -> Result<(), WorldError> {
+        let json = serde_json::to_value(watches).map_err(|error| harness("watches", &error))?;
+        match node {
+            NodeId::Client(endpoint) => self.clients.set_watches(endpoint, &json),
+            NodeId::Replica(id) => {
+                self.machine(id).watches = watches.to_vec();
+                self.tell(id, &Command::SetWatches { watches: json });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_fuse(&mut self, id: ReplicaId, fuse: Option<CrashPoint>) {
+        self.machine(id).fuse = fuse;
+        let spec = fuse.map(|point| FuseSpec {
+            nth: point.effect,
+            step: point.fuse_step(),
+        });
+        self.tell(id, &Command::SetFuse { fuse: spec });
+    }
+
+    fn bend_clock(&mut self, id: ReplicaId, bend: ClockBend) {
+        let now = self.now().as_nanos();
+        let machine = self.machine(id);
+        machine.bend(now, bend);
+        let clock = machine.clock.bent();
+        self.tell(id, &Command::SetClock { clock });
+    }
+
+    fn machine(&mut self, id: ReplicaId) -> &mut Machine {
+        &mut self.replicas.entry(id).or_default().machine
+    }
+
+    /// Tells a replica's process something, if it runs. One that has ended does not read it.
+    fn tell(&mut self, id: ReplicaId, command: &Command) {
+        let replica = self.replicas.get_mut(&id);
+        if let Some(child) = replica.and_then(|replica| replica.child.as_mut()) {
+            drop(child.command(command));
+        }
+    }
+
     fn probe(&mut self, id: ProbeId, link: Link) {
         match (link.from, link.to) {
             (NodeId::Replica(from), to) => {
-                let child = self
-                    .replicas
-                    .get_mut(&from)
-                    .and_then(|replica| replica.child.as_mut());
-                if let Some(child) = child {
-                    drop(child.command(&Command::Probe { id: id.0, to }));
-                }
+                self.tell(from, &Command::Probe { id: id.0, to });
             }
             (NodeId::Client(endpoint), NodeId::Replica(to)) => {
                 self.clients.probe(endpoint, id.0, to)
@@ -464,7 +512,13 @@ fn observation(id: ReplicaId, report: Report) -> Option<Observation> {
             received,
         } => probe_arrived(id, from, node, (sent, received)),
         Report::TapSet => Observation::TapSet { node },
-        Report::Stopped | Report::Fatal { .. } => return None,
+        Report::MessageSeen { watch } => Observation::MessageSeen { watch },
+        Report::Clock { told, at } => Observation::Clock {
+            replica: id,
+            told: Timestamp(told),
+            at: Timestamp(at),
+        },
+        Report::Crashed { .. } | Report::Stopped | Report::Fatal { .. } => return None,
     })
 }
 

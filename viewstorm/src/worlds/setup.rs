@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use viewstorm_history::Seed;
+use viewstorm_nemesis::Topology;
 use viewstorm_nemesis::inject::Relay;
-use viewstorm_nemesis::{TapRule, Topology};
 use viewstorm_protocol::{NodeId, ReplicaId};
 use viewstorm_replica::{
     Authority, ClientEndpoint, ClientHostConfig, ClientTimeouts, Credentials, ProtocolKind,
@@ -15,6 +15,7 @@ use viewstorm_replica::{
 };
 
 use super::child::ChildSpec;
+use super::machine::Machine;
 use super::processes::{LOOPBACK, ProcessWorldOptions};
 use super::timeouts;
 use crate::judge::trace_file;
@@ -123,28 +124,34 @@ impl Setup {
     pub(super) fn replica(
         &self,
         id: ReplicaId,
-        rules: &[TapRule],
+        machine: &Machine,
     ) -> Result<ChildSpec, WorldError> {
         let home = self.home(id);
         let storage = home.join("storage");
         fs::create_dir_all(&storage).map_err(file_error(&storage))?;
-        let config = home.join("config.toml");
+        let path = home.join("config.toml");
         let failed = |reason: String| WorldError::Start {
             replica: id,
             reason,
         };
-        let rules = serde_json::to_string(rules).map_err(|error| failed(error.to_string()))?;
-        let text = self.config(id, storage, rules).to_toml();
+        let written = |json: serde_json::Result<String>| json.map_err(|it| failed(it.to_string()));
+        let config = ReplicaConfig {
+            tap_rules: Some(written(serde_json::to_string(&machine.rules))?),
+            tap_watches: Some(written(serde_json::to_string(&machine.watches))?),
+            clock: machine.clock.bent(),
+            ..self.config(id, storage)
+        };
+        let text = config.to_toml();
         let text = text.map_err(|error| failed(error.to_string()))?;
-        fs::write(&config, text).map_err(file_error(&config))?;
+        fs::write(&path, text).map_err(file_error(&path))?;
         Ok(ChildSpec {
             executable: self.executable.clone(),
-            config,
+            config: path,
             log: self.log(id),
         })
     }
 
-    fn config(&self, me: ReplicaId, directory: PathBuf, rules: String) -> ReplicaConfig {
+    fn config(&self, me: ReplicaId, directory: PathBuf) -> ReplicaConfig {
         let node = NodeId::Replica(me);
         let (mut dial, mut answer) = (BTreeMap::new(), BTreeMap::new());
         for (dialler, acceptor) in pairs(self.topology) {
@@ -173,7 +180,9 @@ impl Setup {
             probe_token: self.probe_token(),
             fence_incarnations: self.cluster.fence_incarnations,
             tap_buffer: TAP_BUFFER_DEFAULT,
-            tap_rules: Some(rules),
+            tap_rules: None,
+            tap_watches: None,
+            clock: None,
             timeouts: timeouts::vr(&self.cluster.timeouts),
             dial,
             answer,

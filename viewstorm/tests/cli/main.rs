@@ -5,6 +5,7 @@ mod history;
 mod lifetimes;
 mod machine_faults;
 mod parity;
+mod process_machines;
 mod processes;
 mod shrink;
 mod simulated;

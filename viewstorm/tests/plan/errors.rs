@@ -182,10 +182,7 @@ refused! {
     ),
     a_sender_of_no_message: with_fault!("kill", "target = \"one\"\non = \"primary\"\nfrom = \"r1\"\n"),
     a_delay_after_nothing: with_fault!("kill", "target = \"one\"\nafter = \"5ms\"\n"),
-    a_message_that_processes_do_not_tell: with_fault!(
-        "kill",
-        "target = \"one\"\non = \"message\"\nkind = \"Prepare\"\n"
-    ),
+    a_crash_at_no_step: with_fault!("crash", "target = \"one\"\neffect = 2\nstep = \"Perpare\"\n"),
     a_message_without_a_kind: with_machine_fault!("kill", "target = \"one\"\non = \"message\"\n"),
     a_message_of_no_kind: with_machine_fault!(
         "kill",

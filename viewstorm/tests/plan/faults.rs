@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use viewstorm::plan::Plan;
 use viewstorm_history::Seed;
 use viewstorm_nemesis::{
-    Budget, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, DamagePlace, Declaration,
-    Delay, DiskEffect, DiskFault, Fault, Flow, Layer, Link, LinkEffect, LinkFault, Links,
-    MessageFault, Numbers, Partition, Shape, TapAct, Target, Trigger, TriggerEvent, Way, When,
+    Budget, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep, DamagePlace,
+    Declaration, Delay, DiskEffect, DiskFault, Fault, Flow, Layer, Link, LinkEffect, LinkFault,
+    Links, MessageFault, Numbers, Partition, Shape, TapAct, Target, Trigger, TriggerEvent, Way,
+    When,
 };
 use viewstorm_protocol::{NodeId, ReplicaId};
 
@@ -264,7 +265,11 @@ fn machine() -> impl Strategy<Value = Fault> {
         (target(false), 1u64..=1_000_000, any::<bool>()).prop_map(|(target, effect, power)| {
             Fault::Crash(CrashFault {
                 target,
-                point: CrashPoint { effect, power },
+                point: CrashPoint {
+                    effect,
+                    step: CrashStep::Any,
+                    power,
+                },
             })
         }),
         (target(false), disk_effect())
@@ -390,6 +395,7 @@ fn machine_faults_are_read_as_they_are_meant() {
         fault = "crash"
         target = "primary"
         effect = 7
+        step = "DoViewChange"
         power = true
         at = "1s"
         for = "2s"
@@ -431,6 +437,7 @@ fn machine_faults_are_read_as_they_are_meant() {
     let disk = |target, effect| Fault::Disk(DiskFault { target, effect });
     let point = CrashPoint {
         effect: 7,
+        step: CrashStep::Send("DoViewChange"),
         power: true,
     };
     let expected = [

@@ -113,6 +113,8 @@ impl Cluster {
             fence_incarnations: self.fence,
             tap_buffer: TAP_BUFFER_DEFAULT,
             tap_rules: None,
+            tap_watches: None,
+            clock: None,
             timeouts: VrTimeouts::default(),
             dial: (id + 1..self.size)
                 .map(NodeId::replica)

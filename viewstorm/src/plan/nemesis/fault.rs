@@ -171,6 +171,7 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
         "clients" => names::<ClientSides>(),
         "layer" => names::<Layer>(),
         "on" => super::trigger::names(),
+        "step" => machine::names_of_steps().collect(),
         "place" => names::<DamagePlace>(),
         "budget" => names::<Budget>(),
         "direction" if fault == Some("messages") => names::<Flow>(),

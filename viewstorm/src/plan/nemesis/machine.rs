@@ -5,17 +5,18 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use toml::de::DeValue;
 use viewstorm_nemesis::{
-    Budget, ClockEffect, ClockFault, CrashFault, CrashPoint, DamagePlace, DiskEffect, DiskFault,
-    Fault, Target,
+    Budget, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep, DamagePlace, DiskEffect,
+    DiskFault, Fault, PROBE_KIND, Target,
 };
 
 use super::Around;
-use super::fault::{LEAST_DELAY, name_of, needed, needed_target};
+use super::fault::{LEAST_DELAY, MESSAGE_KINDS, name_of, needed, needed_target};
 use super::target::Whom;
 use super::write::write_target;
 use crate::plan::choice::Choice;
 use crate::plan::duration;
 use crate::plan::error::PlanError;
+use crate::plan::read::unknown_name;
 use crate::plan::section::{Field, Refusal, Section};
 
 /// The latest effect before which a process can be cut off.
@@ -47,6 +48,7 @@ pub(super) fn read_crash(section: &mut Section<'_, '_>, around: &Around<'_>) -> 
     let target = needed_target(section, Whom::Replicas, around);
     let effect = section.integer("effect", 1..=MOST_EFFECTS);
     let power = section.flag("power").known(false);
+    let step = read_step(section).known(CrashStep::Any);
     if effect.is_absent() {
         let title = "this fault does not say before which effect it comes";
         let error = PlanError::at(section.span(), title, "");
@@ -58,12 +60,49 @@ pub(super) fn read_crash(section: &mut Section<'_, '_>, around: &Around<'_>) -> 
     }
     let point = CrashPoint {
         effect: effect.value()?.into(),
+        step: step?.0,
         power: power?.0,
     };
     Some(Fault::Crash(CrashFault {
         target: target?,
         point,
     }))
+}
+
+/// Which effects a crash counts: writes, or the sends of a kind of message.
+const STEPS: &[(&str, CrashStep)] = &[
+    ("persist", CrashStep::Persist),
+    ("persist-log", CrashStep::PersistLog),
+    ("persist-superblock", CrashStep::PersistSuperblock),
+];
+
+/// The names of such steps.
+pub(super) fn names_of_steps() -> impl Iterator<Item = &'static str> + Clone {
+    let sent = MESSAGE_KINDS
+        .iter()
+        .filter(|kind| !["Request", PROBE_KIND].contains(kind));
+    STEPS.iter().map(|(name, _)| name).chain(sent).copied()
+}
+
+fn read_step(section: &mut Section<'_, '_>) -> Field<CrashStep> {
+    section.read("step", |value| {
+        let DeValue::String(text) = &value else {
+            return Err(Refusal::wrong_type(&value, "a step", "a name in quotes"));
+        };
+        let Some(name) = names_of_steps().find(|name| name == text) else {
+            return Err(unknown_name(text, names_of_steps()));
+        };
+        let step = STEPS.iter().find(|(step, _)| *step == name);
+        Ok(step.map_or(CrashStep::Send(name), |(_, step)| *step))
+    })
+}
+
+fn write_step(step: CrashStep) -> Option<&'static str> {
+    if let CrashStep::Send(kind) = step {
+        return Some(kind);
+    }
+    let written = STEPS.iter().find(|(_, it)| *it == step);
+    written.map(|(name, _)| *name)
 }
 
 /// Syncs that take longer.
@@ -235,6 +274,9 @@ pub(super) fn write_crash<M: SerializeMap>(
 ) -> Result<(), M::Error> {
     write_target(map, "target", &fault.target)?;
     map.serialize_entry("effect", &fault.point.effect)?;
+    if let Some(step) = write_step(fault.point.step) {
+        map.serialize_entry("step", step)?;
+    }
     map.serialize_entry("power", &fault.point.power)
 }
 
