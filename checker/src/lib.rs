@@ -11,10 +11,12 @@ mod hash;
 mod judge;
 mod linearizability;
 mod model;
+mod models;
 mod moment;
 mod operation;
 mod options;
-mod pairs;
+mod parallel;
+mod partition;
 mod register;
 mod search;
 mod story;
@@ -25,7 +27,7 @@ mod zones;
 #[cfg(test)]
 mod testing;
 
-pub use judge::check;
+pub use judge::{check, check_log};
 pub use options::{CHECKS, CheckError, CheckOptions, DEFAULT_MAX_VIOLATIONS, MODELS};
 pub use search::SearchBudget;
 pub use verdict::{CheckResult, Validity, Verdict, Violation};

@@ -1,53 +1,73 @@
-//! Linearizability, three ways that must agree: zones (exact, for unique values), the order that the service
-//! reports, and a search.
+//! Linearizability: the model's own algorithm where it has one, the order that the service reports, and a
+//! search. Whichever of them can decide must agree.
 
-use crate::model::{Model, ValueId};
+use crate::model::{Exact, Model};
 use crate::options::CheckOptions;
-use crate::register::{Partition, Register};
+use crate::parallel;
+use crate::partition::Partition;
 use crate::search::{Frontier, Purse, Searched, explain, minimise, search};
 use crate::verdict::{CheckResult, Validity, Violation};
 use crate::witness::{self, Witness};
-use crate::zones::{self, Zones};
 
 /// Steps that minimising one violation may take.
 const MINIMISE_STEPS: u64 = 4_000_000;
 
-/// What the per-key methods say of one key.
+/// What the per-partition methods say of one.
 #[derive(Clone, Debug)]
-struct KeyFindings {
-    zones: Zones,
-    search: Searched<ValueId>,
+struct Findings {
+    exact: Exact,
+    /// None where others had decided.
+    search: Option<Searched>,
 }
 
-/// Judges all keys.
-pub(crate) fn judge(partitions: &[Partition<'_>], options: &CheckOptions) -> CheckResult {
-    let mut purse = Purse::new(options.search_budget);
-    let keys: Vec<KeyFindings> = partitions
+/// Judges all partitions.
+pub(crate) fn judge<M: Model>(
+    partitions: &[Partition<'_, M>],
+    options: &CheckOptions,
+) -> CheckResult {
+    let size = partitions
         .iter()
-        .map(|partition| KeyFindings {
-            zones: zones::judge(partition, options.max_violations),
-            search: search(
-                &Register,
+        .map(|partition| partition.operations.len())
+        .sum();
+    let exact = parallel::for_each(partitions.len(), size, |place| {
+        M::exact(&partitions[place], options.max_violations)
+    });
+    let witness = witness::test(partitions, options.max_violations);
+    let is_proven = witness == Witness::Explains;
+    let is_open = |exact: &Exact| {
+        options.cross_check || (!is_proven && matches!(exact, Exact::NotApplicable(_)))
+    };
+    let open = exact.iter().filter(|exact| is_open(exact)).count();
+    let budget = options.search_budget.share(open);
+    let searched = parallel::for_each(partitions.len(), size, |place| {
+        let partition = &partitions[place];
+        is_open(&exact[place]).then(|| {
+            search(
+                &partition.model,
                 &partition.operations,
                 partition.values_are_unique,
-                &mut purse,
-            ),
+                &mut Purse::new(budget),
+            )
         })
+    });
+    let findings: Vec<Findings> = exact
+        .into_iter()
+        .zip(searched)
+        .map(|(exact, search)| Findings { exact, search })
         .collect();
-    let witness = witness::test(partitions, options.max_violations);
-    combine(partitions, &keys, witness, options)
+    combine(partitions, &findings, witness, options)
 }
 
 /// Weighs the findings. Evidence is never dropped, and disagreement is never valid.
-fn combine(
-    partitions: &[Partition<'_>],
-    keys: &[KeyFindings],
+fn combine<M: Model>(
+    partitions: &[Partition<'_, M>],
+    findings: &[Findings],
     witness: Witness,
     options: &CheckOptions,
 ) -> CheckResult {
     let mut tally = Tally::default();
     let proven = witness == Witness::Explains;
-    for (partition, findings) in partitions.iter().zip(keys) {
+    for (partition, findings) in partitions.iter().zip(findings) {
         tally.weigh(partition, findings, proven, options);
     }
     match witness {
@@ -58,12 +78,12 @@ fn combine(
         }
         Witness::NotApplicable(reason) => tally.notes.push(format!("order witness: {reason}")),
     }
-    let (judged, seeing) = count(partitions);
+    let (judged, showing) = count(partitions);
     if judged == 0 {
         tally
             .doubts
             .push("no operation completed, so nothing was judged".to_owned());
-    } else if seeing == 0 && tally.violations.is_empty() {
+    } else if showing == 0 && tally.violations.is_empty() {
         tally
             .doubts
             .push("no operation saw a value, so nothing could contradict".to_owned());
@@ -71,17 +91,20 @@ fn combine(
     tally.result(judged, options.max_violations)
 }
 
-/// Operations that certainly happened, and those among them that saw a value.
-fn count(partitions: &[Partition<'_>]) -> (u64, u64) {
-    let operations = partitions
-        .iter()
-        .flat_map(|partition| &partition.operations);
-    let certain = operations.filter(|operation| operation.is_certain());
-    let seeing = certain
-        .clone()
-        .filter(|it| Register.wants(&it.action).is_some())
-        .count();
-    (certain.count() as u64, seeing as u64)
+/// Operations that certainly happened, and those among them that show something.
+fn count<M: Model>(partitions: &[Partition<'_, M>]) -> (u64, u64) {
+    let (mut certain, mut showing) = (0, 0);
+    for partition in partitions {
+        for operation in partition
+            .operations
+            .iter()
+            .filter(|operation| operation.is_certain())
+        {
+            certain += 1;
+            showing += u64::from(partition.model.shows(&operation.action));
+        }
+    }
+    (certain, showing)
 }
 
 #[derive(Debug, Default)]
@@ -94,45 +117,49 @@ struct Tally {
     /// What a reader should know besides.
     notes: Vec<String>,
     algorithms: Vec<&'static str>,
-    out_of_budget: Vec<String>,
+    out_of_budget: Vec<(String, &'static str)>,
 }
 
 impl Tally {
-    fn weigh(
+    fn weigh<M: Model>(
         &mut self,
-        partition: &Partition<'_>,
-        findings: &KeyFindings,
+        partition: &Partition<'_, M>,
+        findings: &Findings,
         proven_by_order: bool,
         options: &CheckOptions,
     ) {
         let key = partition.key_name();
-        let zones = match &findings.zones {
-            Zones::Linearizable => Some(true),
-            Zones::Violated(violations) => {
+        let exact = match &findings.exact {
+            Exact::Linearizable => Some(true),
+            Exact::Violated(violations) => {
                 self.violations.extend(violations.iter().cloned());
                 Some(false)
             }
-            Zones::NotApplicable(reason) => {
-                self.notes.push(format!("zones: {reason}"));
+            Exact::NotApplicable(reason) => {
+                let reason = reason
+                    .iter()
+                    .map(|reason| format!("{}: {reason}", M::EXACT));
+                self.notes.extend(reason);
                 None
             }
         };
         let search = match &findings.search {
-            Searched::Linearizable => Some(true),
-            Searched::NotLinearizable(frontier) => {
-                if zones != Some(false) {
+            Some(Searched::Linearizable) => Some(true),
+            Some(Searched::NotLinearizable(frontier)) => {
+                if exact != Some(false) {
                     self.violations.push(tell(partition, frontier, options));
                 }
                 Some(false)
             }
-            Searched::OutOfBudget => {
-                self.out_of_budget.push(key.to_owned());
+            Some(Searched::OutOfBudget(what)) => {
+                self.out_of_budget.push((key.to_owned(), what));
                 None
             }
+            None => None,
         };
         let order = proven_by_order.then_some(true);
         let named = [
-            ("zones", zones),
+            (M::EXACT, exact),
             ("search", search),
             ("order-witness", order),
         ];
@@ -152,7 +179,7 @@ impl Tally {
                 "{key}: the search's budget did not suffice, and nothing else decides"
             ));
         }
-        for (name, said) in [("zones", zones), ("search", search)] {
+        for (name, said) in [(M::EXACT, exact), ("search", search)] {
             if said.is_some() && !self.algorithms.contains(&name) {
                 self.algorithms.push(name);
             }
@@ -181,9 +208,9 @@ impl Tally {
         reasons.extend(shorten(self.doubts));
         if !self.out_of_budget.is_empty() {
             let count = self.out_of_budget.len();
-            let first = &self.out_of_budget[0];
+            let (first, what) = &self.out_of_budget[0];
             reasons.push(format!(
-                "the search stopped at its budget on {count} keys ({first} first); the others decided there"
+                "the search stopped at its budget of {what} on {count} keys ({first} first)"
             ));
         }
         reasons.extend(shorten(self.notes));
@@ -209,16 +236,16 @@ fn shorten(mut reasons: Vec<String>) -> Vec<String> {
 }
 
 /// A violation that the search alone found, cut down to a few operations.
-fn tell(
-    partition: &Partition<'_>,
-    frontier: &Frontier<ValueId>,
+fn tell<M: Model>(
+    partition: &Partition<'_, M>,
+    frontier: &Frontier,
     options: &CheckOptions,
 ) -> Violation {
-    let unique = partition.values_are_unique;
     let mut purse = Purse::new(options.search_budget).portion(MINIMISE_STEPS);
-    let few = minimise(&partition.operations, unique, &mut purse);
+    let few = minimise(partition, &mut purse);
+    let unique = partition.values_are_unique;
     match search(
-        &Register,
+        &partition.model,
         &few,
         unique,
         &mut Purse::new(options.search_budget),

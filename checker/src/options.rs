@@ -1,15 +1,22 @@
 //! What a history is judged for, and with how much effort.
 
-use viewstorm_history::History;
-
 use crate::SearchBudget;
-use crate::register;
 
 /// The properties that there are checks for.
 pub const CHECKS: &[&str] = &["linearizability", "durability"];
 
 /// The sequential models that there are.
-pub const MODELS: &[&str] = &["register"];
+pub const MODELS: &[&str] = &[
+    "register",
+    "cas-register",
+    "multi-register",
+    "set",
+    "counter",
+    "queue",
+    "list",
+    "mutex",
+    "bank",
+];
 
 /// How many violations a check reports unless it is told otherwise. One is enough to convict; a few more
 /// show whether they have something in common.
@@ -25,6 +32,9 @@ pub struct CheckOptions {
     pub model: Option<String>,
     /// How much the search may spend.
     pub search_budget: SearchBudget,
+    /// Whether the search judges also what other algorithms have decided, as far as its budget goes, so that two
+    /// independent ones have to agree. Default: true.
+    pub cross_check: bool,
     /// How many violations a check reports at most. Default: [`DEFAULT_MAX_VIOLATIONS`].
     pub max_violations: usize,
 }
@@ -35,6 +45,7 @@ impl Default for CheckOptions {
             checks: CHECKS.iter().map(|check| (*check).to_owned()).collect(),
             model: None,
             search_budget: SearchBudget::default(),
+            cross_check: true,
             max_violations: DEFAULT_MAX_VIOLATIONS,
         }
     }
@@ -76,6 +87,41 @@ pub enum CheckError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ModelKind {
     Register,
+    MultiRegister,
+    Set,
+    Counter,
+    Queue,
+    List,
+    Mutex,
+    Bank,
+}
+
+impl ModelKind {
+    /// Every name, in the order in which they are tried where none is given.
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("register", Self::Register),
+        ("cas-register", Self::Register),
+        ("multi-register", Self::MultiRegister),
+        ("set", Self::Set),
+        ("counter", Self::Counter),
+        ("queue", Self::Queue),
+        ("list", Self::List),
+        ("mutex", Self::Mutex),
+        ("bank", Self::Bank),
+    ];
+
+    /// The operations, as a history names them.
+    fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::Register => &["read", "write", "cas"],
+            Self::MultiRegister => &["txn", "read", "write"],
+            Self::Set | Self::Counter => &["add", "read"],
+            Self::Queue => &["enqueue", "dequeue"],
+            Self::List => &["append", "read"],
+            Self::Mutex => &["acquire", "release"],
+            Self::Bank => &["transfer", "read"],
+        }
+    }
 }
 
 /// The properties, as the code tells them apart.
@@ -109,30 +155,38 @@ impl CheckOptions {
         self.checks.iter().map(settle).collect()
     }
 
-    /// The model that `history` is judged by.
-    pub(crate) fn model_for(&self, history: &History) -> Result<ModelKind, CheckError> {
-        let by_name = |by, name: &String| match name.as_str() {
-            "register" => Ok(ModelKind::Register),
-            _ => Err(CheckError::UnknownModel {
+    /// The model that a history is judged by, whose header names `header` and whose operations are `functions`.
+    pub(crate) fn model_for<'a>(
+        &self,
+        header: Option<&str>,
+        functions: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<ModelKind, CheckError> {
+        let by_name = |by, name: &str| {
+            let known = ModelKind::ALL.iter().find(|(known, _)| *known == name);
+            let unknown = || CheckError::UnknownModel {
                 by,
-                name: name.clone(),
-            }),
+                name: name.to_owned(),
+            };
+            known.map(|(_, kind)| *kind).ok_or_else(unknown)
         };
         if let Some(name) = &self.model {
             return by_name("the caller", name);
         }
-        if let Some(header) = &history.header {
-            return by_name("the history's header", &header.model);
+        if let Some(name) = header {
+            return by_name("the history's header", name);
         }
-        let foreign = |f: &&str| !register::OPERATIONS.contains(f);
-        match history
-            .operations
-            .iter()
-            .map(|event| event.f.as_str())
-            .find(foreign)
-        {
-            Some(f) => Err(CheckError::NoModelFits { f: f.to_owned() }),
-            None => Ok(ModelKind::Register),
+        let fits = |kind: &ModelKind| functions.clone().all(|f| kind.operations().contains(&f));
+        let kinds = || ModelKind::ALL.iter().map(|(_, kind)| *kind);
+        if let Some(kind) = kinds().find(fits) {
+            return Ok(kind);
         }
+        let is_foreign = |f: &&str| !kinds().any(|kind| kind.operations().contains(f));
+        let f = functions
+            .clone()
+            .find(is_foreign)
+            .or_else(|| functions.clone().last());
+        Err(CheckError::NoModelFits {
+            f: f.unwrap_or_default().to_owned(),
+        })
     }
 }

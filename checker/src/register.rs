@@ -1,18 +1,15 @@
 //! The model of registers: read, write and compare-and-set, one register a key, empty at first.
 
-use serde_json::Value;
-use viewstorm_history::Kind;
+use viewstorm_history::{Call, Datum, Kind};
 
-use crate::hash::{Table, spread};
-use crate::model::{Model, ValueId};
-use crate::moment::Moment;
+use crate::hash::spread;
+use crate::model::{Exact, Model, Unreadable, ValueId};
 use crate::operation::Operation;
-use crate::pairs::{BrokenHistory, Pair};
+use crate::partition::{Input, Numbering, Partition, operation, words};
+use crate::verdict::CheckResult;
+use crate::{durability, zones};
 
-/// The operations, as a history names them.
-pub(crate) const OPERATIONS: &[&str] = &["read", "write", "cas"];
-
-/// What a key holds before anybody has written: JSON's null.
+/// What a key holds before anybody has written: null, unless the history says otherwise.
 pub(crate) const INITIAL: ValueId = 0;
 
 /// An operation on a register, with its result.
@@ -52,232 +49,197 @@ impl Action {
     }
 }
 
-/// One register's operations. Values are numbered by their first mention; [`INITIAL`] is null.
-#[derive(Debug)]
-pub(crate) struct Partition<'h> {
-    /// The key; a history may do without.
-    pub(crate) key: Option<&'h str>,
-    /// What took effect or may have, in the order of invocations.
-    pub(crate) operations: Vec<Operation<Action>>,
-    /// Writes and compare-and-sets that certainly had no effect, but might be seen to have had one.
-    pub(crate) without_effect: Vec<Operation<Action>>,
-    /// The values, by their numbers.
-    pub(crate) values: Vec<&'h Value>,
-    /// Whether no value is put in place twice, and the initial one never.
-    pub(crate) values_are_unique: bool,
-}
-
-impl Partition<'_> {
-    fn writes_no_value_twice(&self) -> bool {
-        let mut written = vec![false; self.values.len()];
-        written[INITIAL as usize] = true;
-        let mut writes = self
-            .operations
-            .iter()
-            .filter_map(|operation| operation.action.wrote());
-        writes.all(|value| !std::mem::replace(&mut written[value as usize], true))
-    }
-}
-
-/// Reads register operations from a history's pairs: one partition a key.
-pub(crate) fn partitions<'h>(pairs: &[Pair<'h>]) -> Result<Vec<Partition<'h>>, BrokenHistory> {
-    let mut reader = Reader::default();
-    // Most operations write or read a value of their own.
-    reader.numbers.reserve(pairs.len() / 2);
-    for pair in pairs {
-        reader.read(pair).map_err(|reason| {
-            let event = pair.index();
-            BrokenHistory::Unreadable { event, reason }
-        })?;
-    }
-    for partition in &mut reader.partitions {
-        partition.values_are_unique = partition.writes_no_value_twice();
-    }
-    Ok(reader.partitions)
-}
-
-#[derive(Default)]
-struct Reader<'h> {
-    partitions: Vec<Partition<'h>>,
-    keys: Table<Option<&'h str>, usize>,
-    numbers: Table<(usize, u64), ValueId>,
-    others: Table<(usize, String), ValueId>,
-}
-
-impl<'h> Reader<'h> {
-    fn read(&mut self, pair: &Pair<'h>) -> Result<(), String> {
-        let partition = self.partition(pair.invoke.key.as_deref());
-        let kind = pair
-            .completion
-            .map_or(Kind::Info, |completion| completion.kind);
-        let observed = pair
-            .completion
-            .and_then(|completion| completion.observed.as_ref());
-        let argument = &pair.invoke.value;
-        let action = match (pair.invoke.f.as_str(), kind) {
-            ("read", Kind::Ok) => {
-                let result = pair
-                    .completion
-                    .map_or(&Value::Null, |completion| &completion.value);
-                Action::Read {
-                    saw: self.value(partition, result),
-                }
-            }
-            ("read", Kind::Fail) if observed.is_some() => {
-                let saw = observed.unwrap_or(&Value::Null);
-                Action::Read {
-                    saw: self.value(partition, saw),
-                }
-            }
-            // Nobody knows what it saw, and it changed nothing.
-            ("read", _) => return Ok(()),
-            ("write", _) => Action::Write {
-                value: self.value(partition, argument),
-            },
-            ("cas", _) => {
-                let (expected, new) = two(argument)?;
-                let expected = self.value(partition, expected);
-                let new = self.value(partition, new);
-                match observed.filter(|_| kind == Kind::Fail) {
-                    Some(saw) => Action::Refused {
-                        expected,
-                        new,
-                        saw: self.value(partition, saw),
-                    },
-                    None => Action::Cas { expected, new },
-                }
-            }
-            (f, _) => return Err(format!("register has no {f:?}")),
-        };
-        check_echo(pair, kind)?;
-        let operation = operation(pair, kind, action);
-        let saw = observed.map(|saw| self.value(partition, saw));
-        let partition = &mut self.partitions[partition];
-        if kind != Kind::Fail {
-            partition.operations.push(operation);
-            return Ok(());
-        }
-        // It changed nothing, and what it saw it saw as a read does.
-        let seen = match (action, saw) {
-            (Action::Write { .. } | Action::Cas { .. }, None) => None,
-            (Action::Write { .. }, Some(saw)) => Some(Action::Read { saw }),
-            (seen, _) => Some(seen),
-        };
-        if let Some(action) = seen {
-            partition.operations.push(Operation {
-                action,
-                ..operation.clone()
-            });
-        }
-        if !matches!(action, Action::Read { .. }) {
-            partition.without_effect.push(operation);
-        }
-        Ok(())
-    }
-
-    fn partition(&mut self, key: Option<&'h str>) -> usize {
-        let next = self.partitions.len();
-        let partition = *self.keys.entry(key).or_insert(next);
-        if partition == next {
-            self.partitions.push(Partition {
-                key,
-                operations: Vec::new(),
-                without_effect: Vec::new(),
-                values: vec![&Value::Null],
-                values_are_unique: false,
-            });
-        }
-        partition
-    }
-
-    fn value(&mut self, partition: usize, value: &'h Value) -> ValueId {
-        let values = &mut self.partitions[partition].values;
-        let next = values.len() as ValueId;
-        let id = match (value, value.as_u64()) {
-            (Value::Null, _) => return INITIAL,
-            (_, Some(number)) => *self.numbers.entry((partition, number)).or_insert(next),
-            _ => *self
-                .others
-                .entry((partition, value.to_string()))
-                .or_insert(next),
-        };
-        if id == next {
-            values.push(value);
-        }
-        id
-    }
-}
-
-fn two(argument: &Value) -> Result<(&Value, &Value), String> {
-    match argument.as_array().map(Vec::as_slice) {
-        Some([expected, new]) => Ok((expected, new)),
-        _ => Err(format!("a cas takes [expected, new], not {argument}")),
-    }
-}
-
-/// A write's completion repeats its argument or says nothing.
-fn check_echo(pair: &Pair<'_>, kind: Kind) -> Result<(), String> {
-    let Some(completion) = pair.completion.filter(|_| kind == Kind::Ok) else {
-        return Ok(());
-    };
-    let (argument, echo) = (&pair.invoke.value, &completion.value);
-    if pair.invoke.f == "read" || echo.is_null() || echo == argument {
-        return Ok(());
-    }
-    Err(format!(
-        "{} of {argument} ended ok as one of {echo}",
-        pair.invoke.f
-    ))
-}
-
-fn operation(pair: &Pair<'_>, kind: Kind, action: Action) -> Operation<Action> {
-    let last = pair.completion.unwrap_or(pair.invoke);
-    let is_final = [pair.invoke, last].iter().any(|event| {
-        let mark = event.extra.get("final");
-        mark.is_some_and(|mark| mark == &Value::Bool(true))
-    });
-    Operation {
-        action,
-        process: pair.invoke.process.0,
-        invoke: pair.invoke.time.into(),
-        returned: if kind == Kind::Info {
-            Moment::NEVER
-        } else {
-            last.time.into()
-        },
-        last_heard: last.time.into(),
-        order: last.order,
-        position: pair.position,
-        index: pair.index(),
-        is_final,
-    }
-}
-
 /// What a register does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Register;
 
+/// The operations, by name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Read,
+    Write,
+    Cas,
+    Other,
+}
+
+/// A call as an action on values of the log; none if it neither changed nor showed anything.
+fn action_of(input: &Input<'_>, name: Name, call: &Call) -> Result<Option<Told>, Unreadable> {
+    let observed = call.observed();
+    let seen = |saw: Option<Datum>| Ok(saw.map(|saw| Told::Read { saw }));
+    let action = match name {
+        Name::Read if call.kind == Kind::Ok => return seen(Some(call.result)),
+        // Unless it tells, nobody knows what it saw, and it changed nothing.
+        Name::Read => return seen(observed),
+        Name::Write => Told::Write {
+            value: call.argument,
+        },
+        Name::Cas => {
+            let Some([expected, new]) = input.log.values.pair(call.argument) else {
+                let argument = input.log.values.value(call.argument);
+                return Err(
+                    input.unreadable(call, format!("a cas takes [expected, new], not {argument}"))
+                );
+            };
+            Told::Cas { expected, new }
+        }
+        Name::Other => return Err(input.unknown(call, "register")),
+    };
+    input.check_echo(call)?;
+    if call.kind != Kind::Fail {
+        return Ok(Some(action));
+    }
+    // It changed nothing, and what it saw it saw as a read does.
+    Ok(observed.map(|saw| match action {
+        Told::Cas { expected, new } => Told::Refused { expected, new, saw },
+        _ => Told::Read { saw },
+    }))
+}
+
+/// An action on values of the log.
+#[derive(Clone, Copy)]
+enum Told {
+    Read {
+        saw: Datum,
+    },
+    Write {
+        value: Datum,
+    },
+    Cas {
+        expected: Datum,
+        new: Datum,
+    },
+    Refused {
+        expected: Datum,
+        new: Datum,
+        saw: Datum,
+    },
+}
+
+impl Told {
+    fn numbered(self, numbering: &mut Numbering) -> Action {
+        let mut number = |value| numbering.number(value);
+        match self {
+            Self::Read { saw } => Action::Read { saw: number(saw) },
+            Self::Write { value } => Action::Write {
+                value: number(value),
+            },
+            Self::Cas { expected, new } => Action::Cas {
+                expected: number(expected),
+                new: number(new),
+            },
+            Self::Refused { expected, new, saw } => Action::Refused {
+                expected: number(expected),
+                new: number(new),
+                saw: number(saw),
+            },
+        }
+    }
+}
+
+fn writes_no_value_twice(operations: &[Operation<Action>], values: usize) -> bool {
+    let mut written = vec![false; values];
+    written[INITIAL as usize] = true;
+    let mut writes = operations
+        .iter()
+        .filter_map(|operation| operation.action.wrote());
+    writes.all(|value| !std::mem::replace(&mut written[value as usize], true))
+}
+
+impl Partition<'_, Register> {
+    /// The call that would have written a value and certainly had no effect.
+    pub(crate) fn failed_writer(&self, value: ValueId) -> Option<u32> {
+        let wanted = self.values[value as usize];
+        let is_it = |call: &Call| {
+            let written = match self.log.function(call) {
+                "write" => Some(call.argument),
+                "cas" => self.log.values.pair(call.argument).map(|[_, new]| new),
+                _ => None,
+            };
+            call.kind == Kind::Fail && written == Some(wanted) && self.log.key(call) == self.key
+        };
+        self.log
+            .calls
+            .iter()
+            .position(is_it)
+            .map(|place| place as u32)
+    }
+}
+
 impl Model for Register {
+    const NAME: &'static str = "register";
+    const EXACT: &'static str = "zones";
+
     type Action = Action;
     type State = ValueId;
+    type Undo = ValueId;
+
+    fn read<'h>(input: Input<'h>) -> Result<Partition<'h, Self>, Unreadable> {
+        let names: Vec<Name> = input
+            .log
+            .functions
+            .iter()
+            .map(|name| match name.as_str() {
+                "read" => Name::Read,
+                "write" => Name::Write,
+                "cas" => Name::Cas,
+                _ => Name::Other,
+            })
+            .collect();
+        let mut numbering = Numbering::new(input.calls.len(), input.log.initial);
+        let mut operations = Vec::with_capacity(input.calls.len());
+        for (place, call) in input.each() {
+            if let Some(action) = action_of(&input, names[usize::from(call.f)], call)? {
+                operations.push(operation(place, call, action.numbered(&mut numbering)));
+            }
+        }
+        let values = numbering.values;
+        let values_are_unique = writes_no_value_twice(&operations, values.len());
+        let Input { log, key, .. } = input;
+        Ok(Partition {
+            log,
+            model: Self,
+            key,
+            operations,
+            values,
+            values_are_unique,
+        })
+    }
 
     fn initial(&self) -> ValueId {
         INITIAL
     }
 
-    fn apply(&self, state: &ValueId, action: &Action) -> Option<ValueId> {
-        match *action {
+    fn apply(&self, state: &mut ValueId, action: &Action) -> Option<ValueId> {
+        let next = match *action {
             Action::Read { saw } => (*state == saw).then_some(saw),
             Action::Write { value } => Some(value),
             Action::Cas { expected, new } => (*state == expected).then_some(new),
             Action::Refused { expected, saw, .. } => {
                 (*state == saw && saw != expected).then_some(saw)
             }
-        }
+        };
+        next.map(|next| std::mem::replace(state, next))
+    }
+
+    fn undo(&self, state: &mut ValueId, _: &Action, before: ValueId) {
+        *state = before;
     }
 
     fn fingerprint(&self, state: &ValueId) -> u128 {
         spread(u64::from(*state), 0x7265_6769_7374_6572)
+    }
+
+    fn words(&self, state: &ValueId, partition: &Partition<'_, Self>) -> String {
+        let held = partition
+            .values
+            .get(*state as usize)
+            .copied()
+            .unwrap_or_default();
+        format!(
+            "{} holding {}",
+            partition.key_name(),
+            words(partition.log, held)
+        )
     }
 
     fn changes_nothing(&self, action: &Action) -> bool {
@@ -294,5 +256,30 @@ impl Model for Register {
 
     fn holds(&self, state: &ValueId) -> Option<ValueId> {
         Some(*state)
+    }
+
+    /// A value with its writers and all who saw it may go as long as nothing was made of it.
+    fn removable(&self, _: &Partition<'_, Self>, kept: &[Action]) -> Vec<ValueId> {
+        let mut values: Vec<ValueId> = kept.iter().filter_map(|action| action.wrote()).collect();
+        let source = |action: &Action| match *action {
+            Action::Cas { expected, .. } => Some(expected),
+            _ => None,
+        };
+        let mut sources: Vec<ValueId> = kept.iter().filter_map(source).collect();
+        sources.sort_unstable();
+        values.retain(|value| sources.binary_search(value).is_err());
+        values
+    }
+
+    fn touches(&self, action: &Action) -> [Option<ValueId>; 2] {
+        [action.wrote(), action.saw()]
+    }
+
+    fn durability(partitions: &[Partition<'_, Self>], limit: usize) -> Option<CheckResult> {
+        Some(durability::judge(partitions, limit))
+    }
+
+    fn exact(partition: &Partition<'_, Self>, limit: usize) -> Exact {
+        zones::judge(partition, limit)
     }
 }

@@ -1,49 +1,39 @@
 //! Tells a contradiction: the few operations, each with a name, and why they cannot all be true.
 
-use serde_json::Value;
+use viewstorm_history::{Call, CallLog, Kind, NEVER, Timestamp};
 
 use crate::Violation;
-use crate::model::ValueId;
 use crate::moment::Moment;
-use crate::operation::Operation;
-use crate::register::{Action, INITIAL, Partition};
+use crate::partition::words;
 
 /// A contradiction in the making. Operations enter it when they are first named.
-pub(crate) struct Story<'p, 'h> {
-    cast: Vec<Member<'p, 'h>>,
+pub(crate) struct Story<'h> {
+    log: &'h CallLog,
+    cast: Vec<Member>,
 }
 
-struct Member<'p, 'h> {
+struct Member {
     name: String,
-    operation: &'p Operation<Action>,
-    partition: &'p Partition<'h>,
+    call: u32,
     without_effect: bool,
 }
 
-impl<'p, 'h> Story<'p, 'h> {
+impl<'h> Story<'h> {
     /// An empty story.
-    pub(crate) fn new() -> Self {
-        Self { cast: Vec::new() }
+    pub(crate) fn new(log: &'h CallLog) -> Self {
+        Self {
+            log,
+            cast: Vec::new(),
+        }
     }
 
-    /// The name of `operation`: `W1`, `R2`, `C1`.
-    pub(crate) fn name(
-        &mut self,
-        partition: &'p Partition<'h>,
-        operation: &'p Operation<Action>,
-    ) -> String {
-        if let Some(known) = self
-            .cast
-            .iter()
-            .find(|member| member.operation.position == operation.position)
-        {
+    /// The name of a call: its operation's letter and a number, as `W1`, `R2`, `C1`.
+    pub(crate) fn name(&mut self, call: u32) -> String {
+        if let Some(known) = self.cast.iter().find(|member| member.call == call) {
             return known.name.clone();
         }
-        let letter = match operation.action {
-            Action::Read { .. } => 'R',
-            Action::Write { .. } => 'W',
-            Action::Cas { .. } | Action::Refused { .. } => 'C',
-        };
+        let f = self.log.function(&self.log.calls[call as usize]);
+        let letter = f.chars().next().unwrap_or('O').to_ascii_uppercase();
         let alike = self
             .cast
             .iter()
@@ -52,24 +42,24 @@ impl<'p, 'h> Story<'p, 'h> {
         let name = format!("{letter}{}", alike + 1);
         self.cast.push(Member {
             name: name.clone(),
-            operation,
-            partition,
+            call,
             without_effect: false,
         });
         name
     }
 
     /// The name of one that certainly had no effect.
-    pub(crate) fn name_without_effect(
-        &mut self,
-        partition: &'p Partition<'h>,
-        operation: &'p Operation<Action>,
-    ) -> String {
-        let name = self.name(partition, operation);
-        if let Some(member) = self.cast.iter_mut().find(|member| member.name == name) {
+    pub(crate) fn name_without_effect(&mut self, call: u32) -> String {
+        let name = self.name(call);
+        if let Some(member) = self.cast.iter_mut().find(|member| member.call == call) {
             member.without_effect = true;
         }
         name
+    }
+
+    /// The calls that it has named so far.
+    pub(crate) fn calls(&self) -> Vec<u32> {
+        self.cast.iter().map(|member| member.call).collect()
     }
 
     /// How many operations it has.
@@ -81,106 +71,88 @@ impl<'p, 'h> Story<'p, 'h> {
     pub(crate) fn end(self, class: &str, summary: String, argument: &str) -> Violation {
         let mut explanation = String::new();
         for member in &self.cast {
-            let line = member.describe();
+            let line = self.describe(member);
             explanation.push_str(&format!("{} = {line}\n", member.name));
         }
         explanation.push_str(argument);
-        let operations = self.cast.iter().map(|member| member.operation);
-        let first = operations.clone().map(|operation| operation.invoke).min();
-        let last = operations
-            .clone()
-            .map(|operation| operation.last_heard)
-            .max();
-        let partition = self.cast.first().map(|member| member.partition);
-        let is_one_key = self.cast.iter().all(|member| {
-            partition.is_none_or(|partition| std::ptr::eq(partition, member.partition))
-        });
-        let mut indices: Vec<u64> = operations.map(|operation| operation.index).collect();
+        let calls = || {
+            self.cast
+                .iter()
+                .map(|member| &self.log.calls[member.call as usize])
+        };
+        let first = calls().map(|call| call.invoke).min();
+        let last = calls().map(last_heard).max();
+        let mut keys = calls().map(|call| self.log.key(call));
+        let key = keys.next().flatten();
+        let is_one_key = keys.all(|other| other == key);
+        let mut indices: Vec<u64> = calls().map(|call| call.index).collect();
         indices.sort_unstable();
         Violation {
             class: class.to_owned(),
-            key: partition
-                .filter(|_| is_one_key)
-                .and_then(|it| it.key)
-                .map(str::to_owned),
+            key: key.filter(|_| is_one_key).map(str::to_owned),
             summary,
             explanation,
             operations: indices,
-            window: (
-                first.unwrap_or(Moment::BEFORE_ALL).timestamp(),
-                last.unwrap_or(Moment::BEFORE_ALL).timestamp(),
-            ),
+            window: (Timestamp(first.unwrap_or(0)), Timestamp(last.unwrap_or(0))),
         }
     }
-}
 
-impl Member<'_, '_> {
-    fn describe(&self) -> String {
-        let Operation {
-            process,
-            invoke,
-            last_heard,
-            ..
-        } = self.operation;
-        let call = self.partition.call(self.operation.action);
-        let when = match self.operation.is_certain() {
-            true => format!("[{invoke}, {last_heard}]"),
-            false => format!("[{invoke}, outcome unknown]"),
+    fn describe(&self, member: &Member) -> String {
+        let call = &self.log.calls[member.call as usize];
+        let what = call_words(self.log, call);
+        let invoke = Moment::from(Timestamp(call.invoke));
+        let when = match call.kind {
+            Kind::Ok | Kind::Fail => {
+                format!("[{invoke}, {}]", Moment::from(Timestamp(call.end)))
+            }
+            Kind::Info | Kind::Invoke => format!("[{invoke}, outcome unknown]"),
         };
-        let order = match self.operation.order {
+        let order = match call.order() {
             Some(order) => format!(", number {order} in the order of execution"),
             None => String::new(),
         };
-        let failed = match (self.without_effect, self.operation.action) {
-            (false, _) | (true, Action::Refused { .. }) => "",
-            (true, _) => ", which failed",
+        let is_told = call.observed().is_some() && self.log.function(call) == "cas";
+        let failed = if member.without_effect && !is_told {
+            ", which failed"
+        } else {
+            ""
         };
-        format!("{call} by process {process} {when}{order}{failed}")
+        format!("{what} by process {} {when}{order}{failed}", call.process)
     }
 }
 
-impl Partition<'_> {
-    /// A value in words.
-    pub(crate) fn value(&self, value: ValueId) -> String {
-        match self.values.get(value as usize) {
-            Some(text) if value != INITIAL => shorten(text),
-            _ => "nothing".to_owned(),
-        }
-    }
-
-    /// The key in words.
-    pub(crate) fn key_name(&self) -> &str {
-        self.key.unwrap_or("the register")
-    }
-
-    /// An operation in words: `cas(k, 7 -> 9)`.
-    pub(crate) fn call(&self, action: Action) -> String {
-        let value = |value| self.value(value);
-        let at = self.key.map(|key| format!("{key}, ")).unwrap_or_default();
-        match action {
-            Action::Read { saw } => {
-                format!("read({}) = {}", self.key.unwrap_or_default(), value(saw))
-            }
-            Action::Write { value: written } => format!("write({at}{})", value(written)),
-            Action::Cas { expected, new } => {
-                format!("cas({at}{} -> {})", value(expected), value(new))
-            }
-            Action::Refused { expected, new, saw } => format!(
-                "cas({at}{} -> {}) refused, saw {}",
-                value(expected),
-                value(new),
-                value(saw)
-            ),
-        }
+fn last_heard(call: &Call) -> u64 {
+    if call.end == NEVER {
+        call.invoke
+    } else {
+        call.end
     }
 }
 
-/// A value as JSON, cut where it is long: foreign histories may carry documents.
-fn shorten(value: &Value) -> String {
-    const LONGEST: usize = 40;
-    let text = value.to_string();
-    match text.char_indices().nth(LONGEST) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
-        None => text,
-    }
+/// A call in words: `cas(k, 7 -> 9)`, `read(k) = 7`.
+pub(crate) fn call_words(log: &CallLog, call: &Call) -> String {
+    let f = log.function(call);
+    let argument = match (f, log.values.pair(call.argument)) {
+        ("cas", Some([expected, new])) => {
+            format!("{} -> {}", words(log, expected), words(log, new))
+        }
+        _ if call.argument.is_null() => String::new(),
+        _ => words(log, call.argument),
+    };
+    let inside = match (log.key(call), argument.is_empty()) {
+        (Some(key), true) => key.to_owned(),
+        (Some(key), false) => format!("{key}, {argument}"),
+        (None, _) => argument,
+    };
+    let is_read = call.argument.is_null() && !matches!(f, "acquire" | "release");
+    let result = match (call.observed(), call.kind) {
+        (Some(saw), _) if f == "cas" => format!(" refused, saw {}", words(log, saw)),
+        (Some(saw), _) => format!(" = {}", words(log, saw)),
+        (None, Kind::Ok) if is_read => format!(" = {}", words(log, call.result)),
+        (None, Kind::Ok) if !call.result.is_null() && call.result != call.argument => {
+            format!(" = {}", words(log, call.result))
+        }
+        _ => String::new(),
+    };
+    format!("{f}({inside}){result}")
 }

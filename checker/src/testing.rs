@@ -2,12 +2,13 @@
 //! enumerates all orders.
 
 use serde_json::{Value, json};
-use viewstorm_history::{History, Kind, OperationEvent, ProcessId, Timestamp};
+use viewstorm_history::{CallLog, History, Kind, OperationEvent, ProcessId, Timestamp};
 
 use crate::model::Model;
 use crate::moment::Moment;
 use crate::operation::Operation;
-use crate::register::{Action, Partition, Register, partitions};
+use crate::partition::{Groups, Partition};
+use crate::register::Register;
 
 /// One operation of a history in the making.
 #[derive(Clone, Debug)]
@@ -146,10 +147,40 @@ pub(crate) fn cas(process: u64, span: (u64, u64), expected: impl Into<Value>, ne
 
 /// A history of the lines. Its events have no index: an operation is named by its invoke's place, which
 /// [`place`] finds.
-pub(crate) fn history(lines: &[Line]) -> History {
-    History {
-        operations: events(lines).into_iter().map(|(event, ..)| event).collect(),
+pub(crate) fn history(lines: &[Line]) -> Told {
+    let operations = events(lines).into_iter().map(|(event, ..)| event).collect();
+    Told::new(History {
+        operations,
         ..History::default()
+    })
+}
+
+/// A history in both its forms.
+#[derive(Debug)]
+pub(crate) struct Told {
+    history: History,
+    pub(crate) log: CallLog,
+    groups: Groups,
+}
+
+impl Told {
+    /// A history that is none too broken.
+    pub(crate) fn new(history: History) -> Self {
+        let log = CallLog::of(&history).expect("the test's history is well formed");
+        let groups = Groups::of(&log, true);
+        Self {
+            history,
+            log,
+            groups,
+        }
+    }
+}
+
+impl std::ops::Deref for Told {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
     }
 }
 
@@ -182,19 +213,22 @@ fn events(lines: &[Line]) -> Vec<(OperationEvent, bool, usize)> {
     events
 }
 
-/// The partitions of a history that is none too broken.
-pub(crate) fn read_partitions(history: &History) -> Vec<Partition<'_>> {
-    let pairs = crate::pairs::pair(history).expect("the test's history is well formed");
-    partitions(&pairs).expect("the test's history has register operations")
+/// The partitions of a register history.
+pub(crate) fn read_partitions(told: &Told) -> Vec<Partition<'_, Register>> {
+    crate::judge::partitions(&told.log, &told.groups).expect("the test's operations are registers'")
 }
 
 /// Tries every order: whether one fits the times and the results. For up to nine operations or so.
-pub(crate) fn brute_force(operations: &[Operation<Action>]) -> bool {
-    let mut left: Vec<&Operation<Action>> = operations.iter().collect();
-    place_next(&mut left, Register.initial())
+pub(crate) fn brute_force<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> bool {
+    let mut left: Vec<&Operation<M::Action>> = operations.iter().collect();
+    place_next(model, &mut left, &mut model.initial())
 }
 
-fn place_next(left: &mut Vec<&Operation<Action>>, state: u32) -> bool {
+fn place_next<M: Model>(
+    model: &M,
+    left: &mut Vec<&Operation<M::Action>>,
+    state: &mut M::State,
+) -> bool {
     if left.iter().all(|operation| !operation.is_certain()) {
         return true;
     }
@@ -207,12 +241,13 @@ fn place_next(left: &mut Vec<&Operation<Action>>, state: u32) -> bool {
         if left[place].invoke > deadline {
             continue;
         }
-        let Some(next) = Register.apply(&state, &left[place].action) else {
+        let Some(undo) = model.apply(state, &left[place].action) else {
             continue;
         };
         let operation = left.remove(place);
-        let fits = place_next(left, next);
+        let fits = place_next(model, left, state);
         left.insert(place, operation);
+        model.undo(state, &operation.action, undo);
         if fits {
             return true;
         }

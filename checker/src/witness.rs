@@ -8,8 +8,8 @@ use crate::hash::Table;
 use crate::model::{Model, ValueId};
 use crate::moment::{Milliseconds, Moment};
 use crate::operation::Operation;
-use crate::register::{Action, Partition, Register};
-use crate::story::Story;
+use crate::partition::Partition;
+use crate::story::{Story, call_words};
 
 /// What the reported order says.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,22 +22,25 @@ pub(crate) enum Witness {
     NotApplicable(String),
 }
 
-/// An operation with its key, by places.
-type Place = (usize, usize);
+/// An operation with its partition, by places.
+type Place = (u32, u32);
 
-/// Tests the order reported over all keys: the service counts operations, whatever they touch.
-pub(crate) fn test(partitions: &[Partition<'_>], limit: usize) -> Witness {
-    let mut ordered: Vec<(u64, bool, Moment, Place)> = Vec::new();
+/// An operation on its way into the order: of equal numbers the effect comes first (a read outside the log bears
+/// the number of the last operation that it reflects), then the invocation.
+type Ordered = (u64, u32, Place);
+
+/// Tests the order reported over all partitions: the service counts operations, whatever they touch.
+pub(crate) fn test<M: Model>(partitions: &[Partition<'_, M>], limit: usize) -> Witness {
+    let mut ordered: Vec<Ordered> = Vec::new();
     let (mut certain, mut without) = (0_usize, 0_usize);
-    for (key, partition) in partitions.iter().enumerate() {
-        for (place, operation) in partition.operations.iter().enumerate() {
+    for (key, partition) in (0..).zip(partitions) {
+        for (place, operation) in (0..).zip(&partition.operations) {
             certain += usize::from(operation.is_certain());
-            match operation.order {
-                // Of equal numbers the effect comes first: a read outside the log bears the number of the
-                // last operation that it reflects.
+            match partition.order(operation) {
                 Some(order) => {
-                    let is_read = Register.changes_nothing(&operation.action);
-                    ordered.push((order, is_read, operation.invoke, (key, place)));
+                    let is_read = partition.model.changes_nothing(&operation.action);
+                    let rank = order.saturating_mul(2) | u64::from(is_read);
+                    ordered.push((rank, operation.call, (key, place)));
                 }
                 None => without += usize::from(operation.is_certain()),
             }
@@ -64,7 +67,7 @@ pub(crate) fn test(partitions: &[Partition<'_>], limit: usize) -> Witness {
     if test.violations.is_empty()
         && let Some(key) = ambiguous
     {
-        let key = partitions[key].key_name();
+        let key = partitions[key as usize].key_name();
         let reason = format!("{key}: indeterminate operations without an order leave it open");
         return Witness::NotApplicable(reason);
     }
@@ -76,26 +79,34 @@ pub(crate) fn test(partitions: &[Partition<'_>], limit: usize) -> Witness {
     Witness::Contradicts(test.violations)
 }
 
-struct Test<'p, 'h> {
-    partitions: &'p [Partition<'h>],
+struct Test<'p, 'h, M: Model> {
+    partitions: &'p [Partition<'h, M>],
     violations: Vec<Violation>,
     limit: usize,
 }
 
-impl<'p, 'h> Test<'p, 'h> {
-    fn operation(&self, (key, place): Place) -> &'p Operation<Action> {
-        &self.partitions[key].operations[place]
+impl<'p, 'h, M: Model> Test<'p, 'h, M> {
+    fn operation(&self, (key, place): Place) -> &'p Operation<M::Action> {
+        &self.partitions[key as usize].operations[place as usize]
     }
 
-    fn name(&self, story: &mut Story<'p, 'h>, place: Place) -> String {
-        story.name(&self.partitions[place.0], self.operation(place))
+    fn process(&self, place: Place) -> u64 {
+        self.partitions[place.0 as usize].process(self.operation(place))
+    }
+
+    fn story(&self) -> Story<'h> {
+        Story::new(self.partitions[0].log)
+    }
+
+    fn name(&self, story: &mut Story<'h>, place: Place) -> String {
+        story.name(self.operation(place).call)
     }
 
     /// Numbers that two effects bear. Indeterminate ones count: their numbers come from the replicas.
-    fn repeated(&mut self, ordered: &[(u64, bool, Moment, Place)]) {
+    fn repeated(&mut self, ordered: &[Ordered]) {
         let pairs = ordered.windows(2).filter_map(|pair| match pair {
-            [(one, false, _, first), (two, false, _, second)] if one == two => {
-                Some((*one, *first, *second))
+            [(one, _, first), (two, _, second)] if one == two && one & 1 == 0 => {
+                Some((one / 2, *first, *second))
             }
             _ => None,
         });
@@ -107,7 +118,7 @@ impl<'p, 'h> Test<'p, 'h> {
     }
 
     fn fork(&self, order: u64, one: Place, other: Place) -> Violation {
-        let mut story = Story::new();
+        let mut story = self.story();
         let (one, other) = (self.name(&mut story, one), self.name(&mut story, other));
         let argument = format!(
             "{one} and {other} both were number {order} of all executed operations. One execution has one \
@@ -145,7 +156,7 @@ impl<'p, 'h> Test<'p, 'h> {
     fn overtaken(&self, ahead: Place, place: Place) -> Violation {
         let (later, earlier) = (self.operation(ahead), self.operation(place));
         let gap = Milliseconds(earlier.returned.until(later.invoke));
-        let mut story = Story::new();
+        let mut story = self.story();
         let (first, second) = (self.name(&mut story, place), self.name(&mut story, ahead));
         let argument = format!(
             "{first} ended {gap} before {second} began, so {first} came first. In the order of execution \
@@ -154,7 +165,8 @@ impl<'p, 'h> Test<'p, 'h> {
         let summary = format!(
             "the service executed an operation of process {} before one of process {} that had ended {gap} \
              before the former began",
-            later.process, earlier.process
+            self.process(ahead),
+            self.process(place)
         );
         story.end("order-contradicts-time", summary, &argument)
     }
@@ -165,16 +177,19 @@ impl<'p, 'h> Test<'p, 'h> {
         let mut found = Vec::new();
         for place in places.iter().copied() {
             let operation = self.operation(place);
-            let before = latest.insert(operation.process, place);
+            let before = latest.insert(self.process(place), place);
             let Some(before) = before.filter(|_| found.len() < self.limit) else {
                 continue;
             };
             let other = self.operation(before);
-            let is_same_read = other.order == operation.order
-                && [other, operation]
-                    .iter()
-                    .all(|it| Register.changes_nothing(&it.action));
-            if other.position > operation.position && !operation.precedes(other) && !is_same_read {
+            let order = |(key, place): Place| {
+                let partition = &self.partitions[key as usize];
+                let operation = &partition.operations[place as usize];
+                let is_read = partition.model.changes_nothing(&operation.action);
+                (partition.order(operation), is_read)
+            };
+            let is_same_read = order(before).1 && order(before) == order(place);
+            if other.call > operation.call && !operation.precedes(other) && !is_same_read {
                 found.push((before, place));
             }
         }
@@ -188,99 +203,108 @@ impl<'p, 'h> Test<'p, 'h> {
     /// Replays the operations in the reported order. An indeterminate one without a number is executed where
     /// its value is first seen. Returns all in the order of their execution, and a key whose failed replay
     /// is no proof.
-    fn replay(&mut self, places: &[Place]) -> (Vec<Place>, Option<usize>) {
-        let mut registers: Vec<Replay<'_>> = self.partitions.iter().map(Replay::new).collect();
+    fn replay(&mut self, places: &[Place]) -> (Vec<Place>, Option<u32>) {
+        let mut replays: Vec<Replay<'_, 'h, M>> = self.partitions.iter().map(Replay::new).collect();
         let mut executed = Vec::with_capacity(places.len());
         let mut ambiguous = None;
         let mut told = vec![false; self.partitions.len()];
         for (key, place) in places.iter().copied() {
-            let register = &mut registers[key];
-            let (held, setter) = (register.state, register.setter);
-            let fetched = register.prepare(place);
+            let replay = &mut replays[key as usize];
+            let fetched = replay.prepare(place);
             executed.extend(fetched.into_iter().map(|place| (key, place)));
             executed.push((key, place));
             // What follows on a key rests on what went wrong there: told once.
-            if register.execute(place) || std::mem::replace(&mut told[key], true) {
+            if replay.execute(place) || std::mem::replace(&mut told[key as usize], true) {
                 continue;
             }
-            if register.is_ambiguous {
+            if replay.is_ambiguous {
                 ambiguous = Some(key);
             } else if self.violations.len() < self.limit {
+                let left = replay
+                    .partition
+                    .model
+                    .words(&replay.state, replay.partition);
+                let setter = replay.setter.map(|setter| (key, setter));
                 self.violations
-                    .push(self.wrong_result((key, place), held, setter));
+                    .push(self.wrong_result((key, place), &left, setter));
             }
         }
         (executed, ambiguous)
     }
 
-    fn wrong_result(&self, place: Place, held: ValueId, setter: Option<usize>) -> Violation {
-        let partition = &self.partitions[place.0];
+    fn wrong_result(&self, place: Place, left: &str, setter: Option<Place>) -> Violation {
+        let partition = &self.partitions[place.0 as usize];
         let operation = self.operation(place);
-        let mut story = Story::new();
-        let setter = setter.map(|setter| self.name(&mut story, (place.0, setter)));
-        let name = self.name(&mut story, place);
-        let key = partition.key_name();
-        let held = partition.value(held);
-        let because = match setter {
+        let mut story = self.story();
+        let because = match setter.map(|setter| self.name(&mut story, setter)) {
             Some(setter) => format!("since {setter}"),
             None => "as at first".to_owned(),
         };
-        let saw = operation
-            .action
-            .saw()
-            .map(|saw| partition.value(saw))
-            .unwrap_or_default();
+        let name = self.name(&mut story, place);
         let argument = format!(
-            "In the order of execution, {key} held {held} ({because}) when {name} was executed; its result \
-             needs {saw}{}. The order that the replicas report does not explain what the client was told.",
-            if held == saw { " not to be there" } else { "" }
+            "In the order of execution {name} came when there was {left} ({because}), which does not give \
+             its result. The order that the replicas report does not explain what the client was told.",
         );
+        let what = call_words(partition.log, partition.call(operation));
         let summary = format!(
-            "process {} was answered as if {key} held {saw}, but in the order of execution it held {held}",
-            operation.process
+            "process {} was told {what}, but in the order of execution there was {left}",
+            self.process(place)
         );
         story.end("order-contradicts-result", summary, &argument)
     }
 }
 
-/// One register, on its way through the reported order.
-struct Replay<'p> {
-    operations: &'p [Operation<Action>],
-    state: ValueId,
-    /// Who put the state's value in place.
-    setter: Option<usize>,
+/// One state, on its way through the reported order.
+struct Replay<'p, 'h, M: Model> {
+    partition: &'p Partition<'h, M>,
+    state: M::State,
+    /// Who changed the state last.
+    setter: Option<u32>,
     /// Indeterminate operations without a number that were not executed yet, by the value they leave.
-    pending: Table<ValueId, Vec<usize>>,
-    values_are_unique: bool,
+    pending: Table<ValueId, Vec<u32>>,
+    /// Indeterminate operations without a number, of which nothing says what they leave.
+    has_strays: bool,
     /// Which of the indeterminate operations were executed had to be guessed.
     is_ambiguous: bool,
 }
 
-impl<'p> Replay<'p> {
-    fn new(partition: &'p Partition<'_>) -> Self {
-        let mut pending: Table<ValueId, Vec<usize>> = Table::default();
-        for (place, operation) in partition.operations.iter().enumerate() {
-            if let (None, Some(value)) = (operation.order, Register.leaves(&operation.action)) {
-                pending.entry(value).or_default().push(place);
+impl<'p, 'h, M: Model> Replay<'p, 'h, M> {
+    fn new(partition: &'p Partition<'h, M>) -> Self {
+        let model = &partition.model;
+        let mut pending: Table<ValueId, Vec<u32>> = Table::default();
+        let mut has_strays = false;
+        for (place, operation) in (0..).zip(&partition.operations) {
+            if operation.is_certain() || partition.order(operation).is_some() {
+                continue;
+            }
+            match model.leaves(&operation.action) {
+                Some(value) => pending.entry(value).or_default().push(place),
+                None => has_strays |= !model.changes_nothing(&operation.action),
             }
         }
+        let state = model.initial();
         Self {
-            operations: &partition.operations,
-            state: Register.initial(),
+            partition,
+            state,
             setter: None,
             pending,
-            values_are_unique: partition.values_are_unique,
+            has_strays,
             is_ambiguous: false,
         }
     }
 
+    fn operation(&self, place: u32) -> &'p Operation<M::Action> {
+        &self.partition.operations[place as usize]
+    }
+
     /// Executes what must have been executed before the operation at `place`, if it can be: that the value
     /// it saw is in place. Returns which.
-    fn prepare(&mut self, place: usize) -> Vec<usize> {
-        let operation = &self.operations[place];
-        match Register.wants(&operation.action) {
-            Some(wanted) if wanted != self.state && !self.pending.is_empty() => {
-                self.is_ambiguous |= !self.values_are_unique || !operation.is_certain();
+    fn prepare(&mut self, place: u32) -> Vec<u32> {
+        let (model, operation) = (&self.partition.model, self.operation(place));
+        let held = model.holds(&self.state);
+        match model.wants(&operation.action) {
+            Some(wanted) if held.is_some_and(|held| held != wanted) && !self.pending.is_empty() => {
+                self.is_ambiguous |= !self.partition.values_are_unique || !operation.is_certain();
                 if operation.is_certain() {
                     return self.fetch(wanted, operation.returned);
                 }
@@ -292,23 +316,27 @@ impl<'p> Replay<'p> {
 
     /// Executes the operation; false if it cannot have its result. An indeterminate one that cannot succeed
     /// was executed without effect.
-    fn execute(&mut self, place: usize) -> bool {
-        let operation = &self.operations[place];
-        match Register.apply(&self.state, &operation.action) {
-            Some(state) => {
-                if Register.leaves(&operation.action).is_some() {
+    fn execute(&mut self, place: u32) -> bool {
+        let (model, operation) = (&self.partition.model, self.operation(place));
+        match model.apply(&mut self.state, &operation.action) {
+            Some(_) => {
+                if !model.changes_nothing(&operation.action) {
                     self.setter = Some(place);
                 }
-                self.state = state;
                 true
             }
-            None => !operation.is_certain(),
+            None => {
+                self.is_ambiguous |= self.has_strays;
+                !operation.is_certain()
+            }
         }
     }
 
     /// Executes pending operations so that `wanted` is in place, if there are such that had begun by `until`.
-    fn fetch(&mut self, wanted: ValueId, until: Moment) -> Vec<usize> {
-        let mut line: Vec<usize> = Vec::new();
+    fn fetch(&mut self, wanted: ValueId, until: Moment) -> Vec<u32> {
+        let model = &self.partition.model;
+        let held = model.holds(&self.state);
+        let mut line: Vec<u32> = Vec::new();
         let mut value = wanted;
         loop {
             let candidates = self
@@ -317,23 +345,24 @@ impl<'p> Replay<'p> {
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             let fits =
-                |place: &&usize| self.operations[**place].invoke <= until && !line.contains(*place);
+                |place: &&u32| self.operation(**place).invoke <= until && !line.contains(*place);
             let Some(place) = candidates.iter().find(fits).copied() else {
                 return Vec::new();
             };
             line.push(place);
-            match Register.wants(&self.operations[place].action) {
-                Some(needed) if needed != self.state => value = needed,
+            match model.wants(&self.operation(place).action) {
+                Some(needed) if Some(needed) != held => value = needed,
                 _ => break,
             }
         }
         line.reverse();
         for place in line.iter().copied() {
-            if let Some(value) = Register.leaves(&self.operations[place].action) {
+            let action = &self.operation(place).action;
+            if let Some(value) = model.leaves(action) {
                 if let Some(candidates) = self.pending.get_mut(&value) {
                     candidates.retain(|candidate| *candidate != place);
                 }
-                self.state = value;
+                drop(model.apply(&mut self.state, action));
                 self.setter = Some(place);
             }
         }

@@ -6,10 +6,10 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{End, Entry, FORMAT_VERSION, FaultEvent, Header, OperationEvent};
+use crate::{End, Entry, FORMAT_VERSION, FaultEvent, Header, OperationEvent, PairError};
 
 /// The longest line that is read; a history's lines are some hundred bytes.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// A history, whole.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,16 +24,22 @@ pub struct History {
     pub end: Option<End>,
 }
 
-/// A line of a file, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A place in a file, lines and columns from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The line's number.
     pub line: u64,
+    /// The column in it; 0 where the line as a whole is meant.
+    pub column: u64,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)
+        write!(f, "line {}", self.line)?;
+        match self.column {
+            0 => Ok(()),
+            column => write!(f, ", column {column}"),
+        }
     }
 }
 
@@ -76,6 +82,14 @@ pub enum ReadError {
         /// The time before it.
         previous: u64,
     },
+    /// The line's event does not fit those before it.
+    #[error("{place}: {source}")]
+    Pair {
+        /// Which line.
+        place: Place,
+        /// Why.
+        source: PairError,
+    },
     /// A line that must be first or last is not.
     #[error("{place}: {what}")]
     Misplaced {
@@ -92,7 +106,7 @@ impl History {
     pub fn read(source: impl BufRead) -> Result<Self, ReadError> {
         let mut reader = Reader {
             source,
-            place: Place { line: 0 },
+            place: Place::default(),
             history: Self::default(),
         };
         reader.read_all()?;
@@ -135,7 +149,7 @@ impl<R: BufRead> Reader<R> {
             let entry = match parse(text) {
                 Ok(entry) => entry,
                 Err(_) if !is_whole && self.history.header.is_some() => return Ok(()),
-                Err(reason) => return Err(malformed(self.place, reason, text)),
+                Err(fault) => return Err(fault.at(self.place.line, &line)),
             };
             self.accept(entry, &mut previous)?;
         }
@@ -178,19 +192,48 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
+/// What is wrong with a line, and where in its text; column 0 is the line as a whole.
+pub(crate) struct LineFault {
+    pub(crate) reason: String,
+    pub(crate) column: u64,
+}
+
+impl LineFault {
+    /// As an error of a line, whose text may have blanks around it.
+    pub(crate) fn at(self, number: u64, line: &[u8]) -> ReadError {
+        let blanks = line.len() - line.trim_ascii_start().len();
+        let column = match self.column {
+            0 => 0,
+            column => column + blanks as u64,
+        };
+        let place = Place {
+            line: number,
+            column,
+        };
+        malformed(place, self.reason, line.trim_ascii())
+    }
+}
+
 /// Reads one line. Which kind it is, its `process` says: a number is a client's.
-fn parse(text: &[u8]) -> Result<Entry, String> {
+pub(crate) fn parse(text: &[u8]) -> Result<Entry, LineFault> {
     #[derive(Deserialize)]
     struct Probe<'a> {
         #[serde(borrow)]
         process: &'a serde_json::value::RawValue,
     }
-    let say = |error: serde_json::Error| error.to_string();
+    let say = |error: serde_json::Error| {
+        let text = error.to_string();
+        // The line is known better here.
+        let reason = text.split(" at line 1").next().unwrap_or(&text).to_owned();
+        let column = error.column() as u64;
+        LineFault { reason, column }
+    };
+    let whole = |reason| LineFault { reason, column: 0 };
     let probe: Probe<'_> = serde_json::from_slice(text).map_err(say)?;
     match probe.process.get() {
-        "\"header\"" => untag(text).map(Entry::Header),
-        "\"nemesis\"" => untag(text).map(Entry::Fault),
-        "\"end\"" => untag(text).map(Entry::End),
+        "\"header\"" => untag(text).map(Entry::Header).map_err(whole),
+        "\"nemesis\"" => untag(text).map(Entry::Fault).map_err(whole),
+        "\"end\"" => untag(text).map(Entry::End).map_err(whole),
         _ => serde_json::from_slice(text)
             .map(Entry::Operation)
             .map_err(say),
@@ -206,7 +249,7 @@ fn untag<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
 }
 
-fn malformed(place: Place, reason: String, text: &[u8]) -> ReadError {
+pub(crate) fn malformed(place: Place, reason: String, text: &[u8]) -> ReadError {
     const EXCERPT: usize = 120;
     let text = String::from_utf8_lossy(text);
     let mut excerpt: String = text.chars().take(EXCERPT).collect();

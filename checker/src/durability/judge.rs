@@ -2,20 +2,24 @@
 
 use super::lives::Lives;
 use crate::operation::Operation;
-use crate::register::{Action, Partition};
+use crate::partition::Partition;
+use crate::register::{Action, Register};
 use crate::verdict::{CheckResult, Validity, Violation};
 
 /// How many final reads of a key are judged, the last ones: a run ends with one, or a few attempts.
 const READS_PER_KEY: usize = 64;
 
 /// Judges all keys by their final reads.
-pub(crate) fn judge(partitions: &[Partition<'_>], max_violations: usize) -> CheckResult {
+pub(crate) fn judge(partitions: &[Partition<'_, Register>], max_violations: usize) -> CheckResult {
     let mut violations = Vec::new();
     let mut judged = 0;
     let (mut unread, mut not_unique) = (Vec::new(), Vec::new());
     let mut final_reads = 0;
     for partition in partitions {
-        let reads = partition.operations.iter().filter(|it| is_final_read(it));
+        let reads = partition
+            .operations
+            .iter()
+            .filter(|it| is_final_read(partition, it));
         let reads: Vec<_> = reads.collect();
         final_reads += reads.len();
         let acknowledged = partition
@@ -107,6 +111,8 @@ fn first_few(keys: &[String]) -> String {
     text
 }
 
-fn is_final_read(operation: &Operation<Action>) -> bool {
-    operation.is_final && matches!(operation.action, Action::Read { .. }) && operation.is_certain()
+fn is_final_read(partition: &Partition<'_, Register>, operation: &Operation<Action>) -> bool {
+    partition.call(operation).is_final()
+        && matches!(operation.action, Action::Read { .. })
+        && operation.is_certain()
 }

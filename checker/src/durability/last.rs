@@ -33,8 +33,8 @@ impl<'p, 'h> Lives<'p, 'h> {
             let next = self.successors[value as usize]?;
             if next.precedes(read) {
                 let mut story = self.begin(saw);
-                let lost = story.name(self.partition, next);
-                let name = story.name(self.partition, read);
+                let lost = story.name(next.call);
+                let name = story.name(read.call);
                 let text = self.partition.value(saw);
                 let argument = format!(
                     "{lost} was acknowledged before {name} began, and what it put in place was made from \
@@ -58,8 +58,8 @@ impl<'p, 'h> Lives<'p, 'h> {
             if let Some(rival) = takers.filter(other).find(|rival| rival.precedes(read)) {
                 let mut story = self.begin(saw);
                 let taken = self.begin_with(&mut story, value);
-                let lost = story.name(self.partition, rival);
-                let name = story.name(self.partition, read);
+                let lost = story.name(rival.call);
+                let name = story.name(read.call);
                 let text = self.partition.value(source);
                 let argument = format!(
                     "{lost} and {taken} both replaced {text}, which was there once. What {name} found \
@@ -84,10 +84,10 @@ impl<'p, 'h> Lives<'p, 'h> {
         }
         let mut story = self.begin(saw);
         let text = self.partition.value(saw);
-        let proof = proof.map(|proof| story.name(self.partition, proof));
-        let begun = story.name(self.partition, begun);
-        let lost = story.name(self.partition, latest);
-        let name = story.name(self.partition, read);
+        let proof = proof.map(|proof| story.name(proof.call));
+        let begun = story.name(begun.call);
+        let lost = story.name(latest.call);
+        let name = story.name(read.call);
         let after = match begun == lost {
             true => String::new(),
             false => format!(", which {lost}'s value was made from,"),
@@ -110,22 +110,22 @@ impl<'p, 'h> Lives<'p, 'h> {
     }
 
     /// A story that begins with the value's writer.
-    fn begin(&self, value: ValueId) -> Story<'p, 'h> {
-        let mut story = Story::new();
+    fn begin(&self, value: ValueId) -> Story<'h> {
+        let mut story = Story::new(self.partition.log);
         self.begin_with(&mut story, value);
         story
     }
 
-    fn begin_with(&self, story: &mut Story<'p, 'h>, value: ValueId) -> String {
+    fn begin_with(&self, story: &mut Story<'h>, value: ValueId) -> String {
         let writer = self.writers[value as usize];
         writer
-            .map(|writer| story.name(self.partition, writer))
+            .map(|writer| story.name(writer.call))
             .unwrap_or_default()
     }
 
     fn lost(
         &self,
-        story: Story<'p, 'h>,
+        story: Story<'h>,
         read: &Operation<Action>,
         lost: &Operation<Action>,
         argument: &str,
@@ -135,7 +135,7 @@ impl<'p, 'h> Lives<'p, 'h> {
             "{} = {}, acknowledged to process {} {} before the final read, is lost: the key holds {}",
             self.partition.key_name(),
             value(lost.action.wrote()),
-            lost.process,
+            self.partition.process(lost),
             Milliseconds(lost.returned.until(read.invoke)),
             value(read.action.saw()),
         );
@@ -143,19 +143,13 @@ impl<'p, 'h> Lives<'p, 'h> {
     }
 
     fn unwritten(&self, read: &'p Operation<Action>, saw: ValueId, origin: ValueId) -> Violation {
-        let mut story = Story::new();
-        let without_effect = &self.partition.without_effect;
-        let failed = without_effect
-            .iter()
-            .find(|operation| match operation.action {
-                Action::Refused { new, .. } => new == origin,
-                action => action.wrote() == Some(origin),
-            });
-        let failed = failed.map(|failed| story.name_without_effect(self.partition, failed));
+        let mut story = Story::new(self.partition.log);
+        let failed = self.partition.failed_writer(origin);
+        let failed = failed.map(|call| story.name_without_effect(call));
         if saw != origin {
             self.begin_with(&mut story, saw);
         }
-        let name = story.name(self.partition, read);
+        let name = story.name(read.call);
         let key = self.partition.key_name();
         let (held, text) = (self.partition.value(saw), self.partition.value(origin));
         let made = if saw == origin {
@@ -182,11 +176,8 @@ impl<'p, 'h> Lives<'p, 'h> {
     }
 
     fn early(&self, read: &'p Operation<Action>, writer: &'p Operation<Action>) -> Violation {
-        let mut story = Story::new();
-        let (writer, name) = (
-            story.name(self.partition, writer),
-            story.name(self.partition, read),
-        );
+        let mut story = Story::new(self.partition.log);
+        let (writer, name) = (story.name(writer.call), story.name(read.call));
         let summary = format!(
             "the final read of {} saw a value before anybody began to write it",
             self.partition.key_name()

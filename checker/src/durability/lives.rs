@@ -3,11 +3,12 @@
 use crate::model::ValueId;
 use crate::moment::Moment;
 use crate::operation::Operation;
-use crate::register::{Action, Partition};
+use crate::partition::Partition;
+use crate::register::{Action, Register};
 
 /// What is known of each value of a key: who wrote it, what it was made from, and from when on it was there.
 pub(super) struct Lives<'p, 'h> {
-    pub(super) partition: &'p Partition<'h>,
+    pub(super) partition: &'p Partition<'h, Register>,
     /// Who wrote each value.
     pub(super) writers: Vec<Option<&'p Operation<Action>>>,
     /// The compare-and-set that replaced each value, if it certainly happened.
@@ -30,7 +31,7 @@ pub(super) struct Lives<'p, 'h> {
 }
 
 impl<'p, 'h> Lives<'p, 'h> {
-    pub(super) fn of(partition: &'p Partition<'h>) -> Self {
+    pub(super) fn of(partition: &'p Partition<'h, Register>) -> Self {
         let mut writers = vec![None; partition.values.len()];
         for operation in &partition.operations {
             if let Some(value) = operation.action.wrote() {
@@ -102,7 +103,7 @@ impl<'p, 'h> Lives<'p, 'h> {
                 _ => {}
             }
         }
-        writes.sort_unstable_by_key(|(operation, _)| (operation.returned, operation.position));
+        writes.sort_unstable_by_key(|(operation, _)| (operation.returned, operation.call));
         let begun = |value: ValueId| self.begun[value as usize].map(|operation| operation.invoke);
         let mut latest: Vec<ValueId> = Vec::new();
         for (operation, value) in writes {
@@ -137,7 +138,10 @@ impl<'p, 'h> Lives<'p, 'h> {
 }
 
 /// Which values were certainly in place at some time: acknowledged, seen, or what such a value was made from.
-fn happened(partition: &Partition<'_>, writers: &[Option<&Operation<Action>>]) -> Vec<bool> {
+fn happened(
+    partition: &Partition<'_, Register>,
+    writers: &[Option<&Operation<Action>>],
+) -> Vec<bool> {
     let mut happened = vec![false; writers.len()];
     let certain = partition
         .operations

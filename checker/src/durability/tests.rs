@@ -1,4 +1,5 @@
 use super::judge;
+use crate::register::Register;
 use crate::testing::{
     Draw, Line, brute_force, cas, draw, history, honest_run, place, read, read_partitions, write,
 };
@@ -193,7 +194,7 @@ fn nothing_is_called_lost_that_some_order_keeps() {
         lines.push(last_read(seed / 2 % 6));
         let result = judged(&lines);
         let history = history(&lines);
-        let fits = brute_force(&read_partitions(&history)[0].operations);
+        let fits = brute_force(&Register, &read_partitions(&history)[0].operations);
         if result.violations.is_empty() {
             kept += 1;
         } else {
@@ -226,11 +227,11 @@ fn nothing_lost_is_overlooked_where_only_writes_came_before() {
         // No circles of compare-and-sets: those are for linearizability to find.
         lines.retain(|line| !line.is_cas_backwards());
         let writes = history(&lines);
-        let fits = |history: &viewstorm_history::History| {
+        let fits = |history: &crate::testing::Told| {
             let partitions = read_partitions(history);
             partitions
                 .iter()
-                .all(|partition| brute_force(&partition.operations))
+                .all(|partition| brute_force(&Register, &partition.operations))
         };
         if !fits(&writes) {
             continue;

@@ -85,7 +85,7 @@ fn wrong_names_are_errors_before_anything_is_judged() {
     );
 
     let queue = CheckOptions {
-        model: Some("queue".to_owned()),
+        model: Some("stack".to_owned()),
         ..CheckOptions::default()
     };
     let error = check(&good, &queue).unwrap_err();
@@ -99,20 +99,20 @@ fn wrong_names_are_errors_before_anything_is_judged() {
         ),
         "{error}"
     );
-    let mut headed = good.clone();
-    headed.header = Some(header("bank"));
+    let mut headed = History::clone(&good);
+    headed.header = Some(header("stack"));
     let error = check(&headed, &CheckOptions::default()).unwrap_err();
     assert!(
-        error.to_string().contains("header") && error.to_string().contains("bank"),
+        error.to_string().contains("header") && error.to_string().contains("stack"),
         "{error}"
     );
 
-    let foreign = of(vec![event(1, 1, Kind::Invoke, "enqueue", json!(1))]);
+    let foreign = of(vec![event(1, 1, Kind::Invoke, "push", json!(1))]);
     let error = check(&foreign, &CheckOptions::default()).unwrap_err();
     assert_eq!(
         error,
         CheckError::NoModelFits {
-            f: "enqueue".to_owned()
+            f: "push".to_owned()
         }
     );
 }
@@ -175,9 +175,9 @@ fn what_is_no_history_is_unknown_and_says_why() {
     for (events, words) in cases {
         assert_unknown(of(events), words);
     }
-    let mut foreign = of(vec![event(1, 1, Invoke, "enqueue", json!(7))]);
+    let mut foreign = of(vec![event(1, 1, Invoke, "push", json!(7))]);
     foreign.header = Some(header("register"));
-    assert_unknown(foreign, "no \"enqueue\"");
+    assert_unknown(foreign, "no \"push\"");
 }
 
 fn assert_unknown(history: History, words: &str) {

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::register::Register;
 use crate::search::SearchBudget;
 use crate::testing::{
     Draw, Line, brute_force, cas, draw, history, honest_run, place, read, read_partitions, write,
@@ -337,12 +338,11 @@ fn methods_that_disagree_are_never_valid_and_evidence_is_kept() {
     let options = CheckOptions::default();
     let violated = || {
         let bad = [write(1, (1, 2), 7), read(2, (3, 4), 8)];
-        Zones::Violated(judged(&bad).violations)
+        Exact::Violated(judged(&bad).violations)
     };
     let none = Witness::NotApplicable("none".to_owned());
     let frontier = Frontier {
-        depth: 0,
-        state: 0,
+        taken: Vec::new(),
         rejected: vec![0],
     };
     let cases = [
@@ -353,20 +353,23 @@ fn methods_that_disagree_are_never_valid_and_evidence_is_kept() {
             "search finds it linearizable, zones finds",
         ),
         (
-            Zones::Linearizable,
+            Exact::Linearizable,
             Searched::NotLinearizable(frontier),
             none,
             "zones finds it linearizable",
         ),
         (
             violated(),
-            Searched::OutOfBudget,
+            Searched::OutOfBudget("steps"),
             Witness::Explains,
             "order-witness finds it linearizable",
         ),
     ];
     for (zones, search, witness, words) in cases {
-        let keys = [KeyFindings { zones, search }];
+        let keys = [Findings {
+            exact: zones,
+            search: Some(search),
+        }];
         let result = combine(&partitions, &keys, witness, &options);
         assert_eq!(result.validity, Validity::Unknown, "{result:#?}");
         assert_eq!(result.violations.len(), 1, "{result:#?}");
@@ -395,7 +398,7 @@ fn the_whole_check_agrees_with_trying_all_orders() {
         let result = judge(&partitions, &CheckOptions::default());
         let fits = partitions
             .iter()
-            .all(|partition| brute_force(&partition.operations));
+            .all(|partition| brute_force(&Register, &partition.operations));
         let expected = match fits {
             true => Validity::Valid,
             false => Validity::Invalid,

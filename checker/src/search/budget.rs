@@ -24,6 +24,19 @@ impl Default for SearchBudget {
     }
 }
 
+impl SearchBudget {
+    /// What one of several searches may spend: the same on every machine, however many go on at a time.
+    pub(crate) fn share(self, searches: usize) -> Self {
+        /// However many keys there are, a small one is searched to its end.
+        const LEAST: u64 = 200_000;
+        let even = self.steps / (searches.max(1) as u64);
+        Self {
+            steps: even.max(LEAST).min(self.steps),
+            ..self
+        }
+    }
+}
+
 /// What is left of a budget.
 #[derive(Clone, Debug)]
 pub(crate) struct Purse {

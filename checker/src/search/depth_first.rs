@@ -2,28 +2,27 @@
 
 use super::budget::Purse;
 use super::calls::{Calls, Entry, Link};
+use super::demand::Demand;
 use crate::hash::{HashSet128, Table, spread};
 use crate::model::{Model, ValueId};
 use crate::operation::Operation;
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Searched<S> {
+pub(crate) enum Searched {
     /// An order exists.
     Linearizable,
     /// None does; this is how far the deepest attempt came.
-    NotLinearizable(Frontier<S>),
-    /// The budget did not suffice.
-    OutOfBudget,
+    NotLinearizable(Frontier),
+    /// The budget did not suffice; what of it.
+    OutOfBudget(&'static str),
 }
 
 /// The deepest point that the search reached, where no operation could be taken next.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Frontier<S> {
-    /// How many operations had been taken.
-    pub(crate) depth: usize,
-    /// The state then.
-    pub(crate) state: S,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Frontier {
+    /// The operations taken, as places, in their order.
+    pub(crate) taken: Vec<u32>,
     /// The operations that had to be tried next, as places; a few of them.
     pub(crate) rejected: Vec<usize>,
 }
@@ -39,7 +38,9 @@ pub(crate) fn search<M: Model>(
     operations: &[Operation<M::Action>],
     values_return_never: bool,
     purse: &mut Purse,
-) -> Searched<M::State> {
+) -> Searched {
+    let prepared = model.prepare(operations);
+    let operations = prepared.as_deref().unwrap_or(operations);
     Search::new(model, operations, values_return_never).run(purse)
 }
 
@@ -53,16 +54,19 @@ struct Search<'a, M: Model> {
     /// Certain operations not yet taken. When none is left the search is over: an indeterminate one need not
     /// have happened.
     missing: usize,
-    path: Vec<Step<M::State>>,
+    path: Vec<Step<M::Undo>>,
     tried: HashSet128,
     demand: Option<Demand>,
-    frontier: Frontier<M::State>,
+    /// For an indeterminate operation the one before it that does the same: it is taken first.
+    twins: Table<u32, u32>,
+    frontier: Frontier,
+    /// How many of the frontier's operations are still the first of the path.
+    common: usize,
 }
 
-struct Step<S> {
-    place: usize,
-    state_before: S,
-    taken_before: u128,
+struct Step<U> {
+    place: u32,
+    undo: U,
     /// The operation changes nothing, so that taking it at once was as good as taking it at any later time.
     is_forced: bool,
 }
@@ -74,12 +78,6 @@ enum Taken {
     No,
     /// It could have been, at no cost, and it is known that nothing comes of it.
     Hopeless,
-}
-
-/// Who still has to see which value: counts by value.
-struct Demand {
-    certain: Vec<u32>,
-    any: Vec<u32>,
 }
 
 impl<'a, M: Model> Search<'a, M> {
@@ -94,11 +92,6 @@ impl<'a, M: Model> Search<'a, M> {
             .filter(|operation| operation.is_certain())
             .count();
         let demand = values_return_never.then(|| Demand::new(model, operations, &included));
-        let frontier = Frontier {
-            depth: 0,
-            state: model.initial(),
-            rejected: Vec::new(),
-        };
         Self {
             model,
             operations,
@@ -109,17 +102,22 @@ impl<'a, M: Model> Search<'a, M> {
             path: Vec::with_capacity(missing),
             tried: HashSet128::default(),
             demand,
-            frontier,
+            twins: twins(operations, &included),
+            frontier: Frontier::default(),
+            common: 0,
         }
     }
 
-    fn run(mut self, purse: &mut Purse) -> Searched<M::State> {
+    fn run(mut self, purse: &mut Purse) -> Searched {
         let mut link = self.calls.first();
         while self.missing > 0 {
             match self.calls.at(link) {
                 Entry::Call(place) => {
-                    if !purse.pay() || self.tried.len() > purse.configurations() {
-                        return Searched::OutOfBudget;
+                    if !purse.pay() {
+                        return Searched::OutOfBudget("steps");
+                    }
+                    if self.tried.len() > purse.configurations() {
+                        return Searched::OutOfBudget("memory");
                     }
                     link = match self.take(place) {
                         Taken::Yes => self.calls.first(),
@@ -140,42 +138,60 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     /// Takes the operation next, if the model allows it and it leads somewhere new.
-    fn take(&mut self, place: usize) -> Taken {
-        let operation = &self.operations[place];
-        let Some(state) = self.model.apply(&self.state, &operation.action) else {
+    fn take(&mut self, place: u32) -> Taken {
+        let operation = &self.operations[place as usize];
+        if !operation.is_certain()
+            && let Some(twin) = self.twins.get(&place)
+            && !self.calls.is_lifted(*twin as usize)
+        {
+            return Taken::No;
+        }
+        let before = self.model.fingerprint(&self.state);
+        let held = self.model.holds(&self.state);
+        let Some(undo) = self.model.apply(&mut self.state, &operation.action) else {
             return Taken::No;
         };
-        let is_idle = state == self.state;
+        let after = self.model.fingerprint(&self.state);
+        let is_idle = before == after;
         if is_idle && !operation.is_certain() {
+            self.model.undo(&mut self.state, &operation.action, undo);
             return Taken::No;
         }
         // One that changes nothing commutes with all that follows: taken now or never.
         let is_forced = self.model.changes_nothing(&operation.action);
+        let mut hash = after;
+        let mut loses = false;
         if let Some(demand) = &mut self.demand {
             demand.take(self.model, operation);
+            loses = !is_idle && demand.is_owed(held);
+            // Values that nobody has to see any more are all the same.
+            if self
+                .model
+                .holds(&self.state)
+                .is_some_and(|value| !demand.is_wanted(value))
+            {
+                hash = 0;
+            }
         }
-        let demand = self.demand.as_ref();
-        let loses = !is_idle && demand.is_some_and(|it| it.is_owed(self.model, &self.state));
-        let taken = self.taken ^ spread(place as u64, 0x6f70_6572_6174_696f);
-        if loses || !self.tried.insert(taken ^ self.fingerprint(&state)) {
+        let taken = self.taken ^ mark(place);
+        if loses || !self.tried.insert(taken ^ hash) {
             if let Some(demand) = &mut self.demand {
                 demand.put_back(self.model, operation);
             }
+            self.model.undo(&mut self.state, &operation.action, undo);
             return if is_forced {
                 Taken::Hopeless
             } else {
                 Taken::No
             };
         }
-        let state_before = std::mem::replace(&mut self.state, state);
-        let taken_before = std::mem::replace(&mut self.taken, taken);
+        self.taken = taken;
         self.path.push(Step {
             place,
-            state_before,
-            taken_before,
+            undo,
             is_forced,
         });
-        self.calls.lift(place);
+        self.calls.lift(place as usize);
         self.missing -= usize::from(operation.is_certain());
         Taken::Yes
     }
@@ -185,57 +201,79 @@ impl<'a, M: Model> Search<'a, M> {
         self.note_frontier();
         loop {
             let step = self.path.pop()?;
-            let operation = &self.operations[step.place];
-            self.calls.put_back(step.place);
+            self.common = self.common.min(self.path.len());
+            let operation = &self.operations[step.place as usize];
+            self.calls.put_back(step.place as usize);
             self.missing += usize::from(operation.is_certain());
-            self.state = step.state_before;
-            self.taken = step.taken_before;
+            self.model
+                .undo(&mut self.state, &operation.action, step.undo);
+            self.taken ^= mark(step.place);
             if let Some(demand) = &mut self.demand {
                 demand.put_back(self.model, operation);
             }
             if !step.is_forced {
-                return Some(self.calls.after(self.calls.call_of(step.place)));
+                return Some(self.calls.after(self.calls.call_of(step.place as usize)));
             }
         }
     }
 
     fn note_frontier(&mut self) {
-        if self.path.len() < self.frontier.depth
-            || (self.path.len() == self.frontier.depth && !self.frontier.rejected.is_empty())
+        let depth = self.frontier.taken.len();
+        if self.path.len() < depth
+            || (self.path.len() == depth && !self.frontier.rejected.is_empty())
         {
             return;
         }
-        let mut rejected = Vec::new();
+        self.frontier.rejected.clear();
         let mut link = self.calls.first();
         while let Entry::Call(place) = self.calls.at(link) {
-            if rejected.len() == REJECTED_SHOWN {
+            if self.frontier.rejected.len() == REJECTED_SHOWN {
                 break;
             }
-            if self.operations[place].is_certain() {
-                rejected.push(place);
+            if self.operations[place as usize].is_certain() {
+                self.frontier.rejected.push(place as usize);
             }
             link = self.calls.after(link);
         }
-        self.frontier = Frontier {
-            depth: self.path.len(),
-            state: self.state.clone(),
-            rejected,
-        };
+        self.frontier.taken.truncate(self.common);
+        let new = self.path[self.common..].iter().map(|step| step.place);
+        self.frontier.taken.extend(new);
+        self.common = self.path.len();
     }
+}
 
-    /// The state's hash. Values that nobody has to see any more are all the same.
-    fn fingerprint(&self, state: &M::State) -> u128 {
-        match (&self.demand, self.model.holds(state)) {
-            (Some(demand), Some(value)) if !demand.is_wanted(value) => 0,
-            _ => self.model.fingerprint(state),
+fn mark(place: u32) -> u128 {
+    spread(u64::from(place), 0x6f70_6572_6174_696f)
+}
+
+/// Pairs each indeterminate operation with the one before it that does the same. Neither ever returns, so an
+/// order with the later one alone is an order with the earlier one alone.
+fn twins<A: PartialEq>(operations: &[Operation<A>], included: &[bool]) -> Table<u32, u32> {
+    /// How far back a twin is looked for: those who do the same are near or rare.
+    const WINDOW: usize = 64;
+    let mut latest: Vec<u32> = Vec::new();
+    let mut twins = Table::default();
+    for (place, operation) in (0..).zip(operations) {
+        if operation.is_certain() || !included[place as usize] {
+            continue;
         }
+        let is_twin = |other: &&u32| operations[**other as usize].action == operation.action;
+        let window = &latest[latest.len().saturating_sub(WINDOW)..];
+        if let Some(twin) = window.iter().rev().find(is_twin) {
+            twins.insert(place, *twin);
+        }
+        latest.push(place);
     }
+    twins
 }
 
 /// What the search has to look at. An indeterminate operation is left out if it only puts in place what
 /// nobody sees: it need not have happened. If it saw a value itself, that one may be unseen then too.
 fn included<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Vec<bool> {
     let mut included = vec![true; operations.len()];
+    if operations.iter().all(Operation::is_certain) {
+        return included;
+    }
     let mut seen: Table<ValueId, usize> = Table::default();
     let mut writers: Table<ValueId, Vec<usize>> = Table::default();
     for (place, operation) in operations.iter().enumerate() {
@@ -266,52 +304,4 @@ fn included<M: Model>(model: &M, operations: &[Operation<M::Action>]) -> Vec<boo
         }
     }
     included
-}
-
-impl Demand {
-    fn new<M: Model>(model: &M, operations: &[Operation<M::Action>], included: &[bool]) -> Self {
-        let mut demand = Self {
-            certain: Vec::new(),
-            any: Vec::new(),
-        };
-        for (operation, _) in operations
-            .iter()
-            .zip(included)
-            .filter(|(_, included)| **included)
-        {
-            if let Some(value) = model.wants(&operation.action) {
-                let count = demand.any.len().max(value as usize + 1);
-                demand.any.resize(count, 0);
-                demand.certain.resize(count, 0);
-            }
-            demand.put_back(model, operation);
-        }
-        demand
-    }
-
-    fn take<M: Model>(&mut self, model: &M, operation: &Operation<M::Action>) {
-        if let Some(value) = model.wants(&operation.action) {
-            self.any[value as usize] -= 1;
-            self.certain[value as usize] -= u32::from(operation.is_certain());
-        }
-    }
-
-    fn put_back<M: Model>(&mut self, model: &M, operation: &Operation<M::Action>) {
-        if let Some(value) = model.wants(&operation.action) {
-            self.any[value as usize] += 1;
-            self.certain[value as usize] += u32::from(operation.is_certain());
-        }
-    }
-
-    /// Whether somebody who certainly saw the value in `state` has not been taken yet.
-    fn is_owed<M: Model>(&self, model: &M, state: &M::State) -> bool {
-        let owed = model
-            .holds(state)
-            .and_then(|value| self.certain.get(value as usize));
-        owed.is_some_and(|count| *count > 0)
-    }
-
-    fn is_wanted(&self, value: ValueId) -> bool {
-        self.any.get(value as usize).is_some_and(|count| *count > 0)
-    }
 }

@@ -7,6 +7,7 @@
 
 mod budget;
 mod calls;
+mod demand;
 mod depth_first;
 mod frontier;
 mod minimise;

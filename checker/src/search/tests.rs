@@ -1,8 +1,9 @@
 use super::*;
-use crate::hash::spread;
 use crate::model::Model;
+use crate::models::{Queue, QueueAction};
 use crate::moment::Moment;
 use crate::operation::Operation;
+use crate::partition::Input;
 use crate::register::{Action, Register};
 use crate::testing::{Draw, brute_force, draw, history, place, read, read_partitions, write};
 
@@ -14,7 +15,7 @@ fn finds_order(operations: &[Operation<Action>], values_return_never: bool) -> b
     match search(&Register, operations, values_return_never, &mut ample()) {
         Searched::Linearizable => true,
         Searched::NotLinearizable(_) => false,
-        Searched::OutOfBudget => panic!("a handful of operations needs no such budget"),
+        Searched::OutOfBudget(_) => panic!("a handful of operations needs no such budget"),
     }
 }
 
@@ -34,7 +35,7 @@ fn the_search_agrees_with_trying_all_orders() {
             },
         ));
         for partition in read_partitions(&history) {
-            let expected = brute_force(&partition.operations);
+            let expected = brute_force(&Register, &partition.operations);
             answers[usize::from(expected)] += 1;
             let unique = partition.values_are_unique;
             for values_return_never in [false, true] {
@@ -69,16 +70,15 @@ fn what_is_cut_down_still_fits_no_order() {
                 repeats,
             },
         ));
-        for partition in read_partitions(&history) {
-            if brute_force(&partition.operations) {
+        for partition in &read_partitions(&history) {
+            if brute_force(&Register, &partition.operations) {
                 continue;
             }
-            let few = minimise(
-                &partition.operations,
-                partition.values_are_unique,
-                &mut ample(),
+            let few = minimise(partition, &mut ample());
+            assert!(
+                !brute_force(&Register, &few),
+                "seed {seed}: {few:#?} has an order"
             );
-            assert!(!brute_force(&few), "seed {seed}: {few:#?} has an order");
             for operation in &few {
                 assert!(
                     partition.operations.contains(operation),
@@ -106,7 +106,7 @@ fn a_violation_is_cut_down_to_its_core() {
     lines.push(read(3, (500, 505), 39));
     let history = history(&lines);
     let partition = &read_partitions(&history)[0];
-    let few = minimise(&partition.operations, false, &mut ample());
+    let few = minimise(partition, &mut ample());
     let Searched::NotLinearizable(frontier) = search(&Register, &few, false, &mut ample()) else {
         panic!("{few:#?} has an order");
     };
@@ -145,7 +145,7 @@ fn an_exhausted_budget_is_no_answer() {
     ] {
         let mut purse = Purse::new(budget);
         let found = search(&Register, operations, false, &mut purse);
-        assert_eq!(found, Searched::OutOfBudget, "{budget:?}");
+        assert!(matches!(found, Searched::OutOfBudget(_)), "{budget:?}");
     }
 }
 
@@ -155,90 +155,52 @@ fn nothing_to_order_has_an_order() {
     assert!(finds_order(&nothing, true));
 }
 
-/// A queue: a second model, whose state is more than one value.
-struct Queue;
-
-#[derive(Clone, Debug)]
-enum QueueAction {
-    Push(u8),
-    Pop(Option<u8>),
-}
-
-impl Model for Queue {
-    type Action = QueueAction;
-    type State = Vec<u8>;
-
-    fn initial(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn apply(&self, state: &Vec<u8>, action: &QueueAction) -> Option<Vec<u8>> {
-        let mut state = state.clone();
-        match action {
-            QueueAction::Push(item) => state.push(*item),
-            QueueAction::Pop(None) => return state.is_empty().then_some(state),
-            QueueAction::Pop(Some(item)) => {
-                if state.first() != Some(item) {
-                    return None;
-                }
-                state.remove(0);
-            }
-        }
-        Some(state)
-    }
-
-    fn fingerprint(&self, state: &Vec<u8>) -> u128 {
-        state.iter().fold(1, |hash, item| {
-            spread(hash as u64 ^ (hash >> 64) as u64, u64::from(*item))
-        })
-    }
-}
-
-fn queue(spans: &[(u64, u64, QueueAction)]) -> Searched<Vec<u8>> {
+fn queue(spans: &[(u64, u64, QueueAction)]) -> Searched {
     let moment = |time| Moment::from(viewstorm_history::Timestamp(time));
-    let operations: Vec<_> = spans
-        .iter()
-        .enumerate()
-        .map(|(place, (begin, end, action))| Operation {
-            action: action.clone(),
-            process: place as u64,
+    let operations: Vec<_> = (0..)
+        .zip(spans)
+        .map(|(call, (begin, end, action))| Operation {
+            action: *action,
             invoke: moment(*begin),
             returned: if *end == 0 {
                 Moment::NEVER
             } else {
                 moment(*end)
             },
-            last_heard: moment(*end),
-            order: None,
-            position: place,
-            index: place as u64,
-            is_final: false,
+            call,
         })
         .collect();
-    search(&Queue, &operations, false, &mut ample())
+    let log = viewstorm_history::CallLog::default();
+    let input = Input {
+        log: &log,
+        key: None,
+        calls: &[],
+    };
+    let nothing = Queue::read(input).expect("no call is wrong");
+    search(&nothing.model, &operations, false, &mut ample())
 }
 
 #[test]
 fn any_model_can_be_searched() {
-    use QueueAction::{Pop, Push};
+    use QueueAction::{Dequeue, Empty, Enqueue};
     let fits = [
-        (1, 9, Push(1)),
-        (1, 9, Push(2)),
-        (10, 11, Pop(Some(2))),
-        (12, 13, Pop(Some(1))),
+        (1, 9, Enqueue(1)),
+        (1, 9, Enqueue(2)),
+        (10, 11, Dequeue(2)),
+        (12, 13, Dequeue(1)),
     ];
     assert_eq!(queue(&fits), Searched::Linearizable);
     // The pushes were one after the other: the pops cannot be the other way round.
     let ordered = [
-        (1, 2, Push(1)),
-        (3, 4, Push(2)),
-        (10, 11, Pop(Some(2))),
-        (12, 13, Pop(Some(1))),
+        (1, 2, Enqueue(1)),
+        (3, 4, Enqueue(2)),
+        (10, 11, Dequeue(2)),
+        (12, 13, Dequeue(1)),
     ];
     assert!(matches!(queue(&ordered), Searched::NotLinearizable(_)));
     // A push that never returned may have happened, or not.
-    let maybe = [(1, 0, Push(1)), (5, 6, Pop(None)), (7, 8, Pop(Some(1)))];
+    let maybe = [(1, 0, Enqueue(1)), (5, 6, Empty), (7, 8, Dequeue(1))];
     assert_eq!(queue(&maybe), Searched::Linearizable);
-    let never = [(1, 0, Push(1)), (7, 8, Pop(None))];
+    let never = [(1, 0, Enqueue(1)), (7, 8, Empty)];
     assert_eq!(queue(&never), Searched::Linearizable);
 }

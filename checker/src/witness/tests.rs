@@ -1,4 +1,5 @@
 use super::*;
+use crate::register::Register;
 use crate::testing::{
     Line, brute_force, cas, history, honest_run, place, read, read_partitions, write,
 };
@@ -53,7 +54,7 @@ fn an_order_that_explains_is_proof() {
             let history = history(&lines);
             for partition in read_partitions(&history) {
                 assert!(
-                    brute_force(&partition.operations),
+                    brute_force(&Register, &partition.operations),
                     "seed {seed}: {lines:#?}"
                 );
             }
@@ -109,7 +110,7 @@ fn a_result_that_the_order_does_not_give_is_a_violation() {
     assert_eq!(violation.class, "order-contradicts-result");
     assert_eq!(violation.operations, places(&lines, &[1, 2]));
     assert!(
-        violation.explanation.contains("held 8"),
+        violation.explanation.contains("holding 8"),
         "{}",
         violation.explanation
     );

@@ -27,11 +27,17 @@ impl Block {
 
 /// Finds pairs of blocks that must each precede the other: for each block that reaches over others, the
 /// first of those.
-pub(super) fn conflicts(mut blocks: Vec<Block>, limit: usize) -> Vec<(Block, Block)> {
-    blocks.sort_unstable_by_key(|block| (block.rank(), block.head));
+pub(super) fn conflicts(blocks: &[Block], limit: usize) -> Vec<(Block, Block)> {
+    let mut ranks: Vec<((Moment, bool), u32)> = blocks
+        .iter()
+        .zip(0..)
+        .map(|(block, place)| (block.rank(), place))
+        .collect();
+    ranks.sort_unstable();
     let mut found: Vec<(Block, Block)> = Vec::new();
     let mut reach: Option<Block> = None;
-    for block in blocks {
+    for (_, place) in ranks {
+        let block = blocks[place as usize];
         if let Some(over) = reach
             && block.first.time < over.last.time
             && found

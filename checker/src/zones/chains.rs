@@ -22,7 +22,7 @@ pub(super) fn join(clusters: &Clusters) -> (Vec<Block>, Vec<ChainFault>) {
     let mut visited = vec![false; clusters.all.len()];
     let has_predecessor = predecessors(clusters);
     for (head, cluster) in clusters.all.iter().enumerate() {
-        if cluster.stands && !has_predecessor[head] {
+        if cluster.stands() && !has_predecessor[head] {
             match walk(clusters, head as ValueId, &mut visited) {
                 Ok(block) => blocks.push(block),
                 Err(fault) => faults.push(fault),
@@ -31,13 +31,15 @@ pub(super) fn join(clusters: &Clusters) -> (Vec<Block>, Vec<ChainFault>) {
     }
     // What no head leads to goes round in circles.
     for value in 0..clusters.all.len() {
-        if clusters.all[value].stands && !visited[value] {
+        if clusters.all[value].stands() && !visited[value] {
             faults.push(ChainFault::Cycle {
                 value: value as ValueId,
             });
             let mut at = value;
             while !std::mem::replace(&mut visited[at], true) {
-                at = clusters.all[at].next.map_or(at, |(_, next)| next as usize);
+                at = clusters.all[at]
+                    .next()
+                    .map_or(at, |(_, next)| next as usize);
             }
         }
     }
@@ -46,8 +48,8 @@ pub(super) fn join(clusters: &Clusters) -> (Vec<Block>, Vec<ChainFault>) {
 
 fn predecessors(clusters: &Clusters) -> Vec<bool> {
     let mut has_predecessor = vec![false; clusters.all.len()];
-    for cluster in clusters.all.iter().filter(|cluster| cluster.stands) {
-        if let Some((_, next)) = cluster.next {
+    for cluster in clusters.all.iter().filter(|cluster| cluster.stands()) {
+        if let Some((_, next)) = cluster.next() {
             has_predecessor[next as usize] = true;
         }
     }
@@ -55,20 +57,14 @@ fn predecessors(clusters: &Clusters) -> Vec<bool> {
 }
 
 fn walk(clusters: &Clusters, head: ValueId, visited: &mut [bool]) -> Result<Block, ChainFault> {
-    let mut first = Edge {
-        time: Moment::NEVER,
-        operation: None,
-    };
-    let mut last = Edge {
-        time: Moment::BEFORE_ALL,
-        operation: None,
-    };
+    let mut first = Edge::at(Moment::NEVER);
+    let mut last = Edge::at(Moment::BEFORE_ALL);
     let mut last_value = head;
     let mut fault = None;
     let mut next = Some(head);
     while let Some(value) = next {
         let cluster = &clusters.all[value as usize];
-        if !cluster.stands {
+        if !cluster.stands() {
             break;
         }
         visited[value as usize] = true;
@@ -85,7 +81,7 @@ fn walk(clusters: &Clusters, head: ValueId, visited: &mut [bool]) -> Result<Bloc
             last = cluster.last;
             last_value = value;
         }
-        next = cluster.next.map(|(_, next)| next);
+        next = cluster.next().map(|(_, next)| next);
     }
     match fault {
         Some(fault) => Err(fault),

@@ -5,36 +5,27 @@ use super::chains::join;
 use super::clusters::Clusters;
 use super::evidence::Evidence;
 use crate::Violation;
+use crate::model::Exact;
 use crate::model::ValueId;
-use crate::register::{Action, INITIAL, Partition};
-
-/// What the zones say of one register.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Zones {
-    /// An order exists.
-    Linearizable,
-    /// None does.
-    Violated(Vec<Violation>),
-    /// The values are not unique, which this method rests on.
-    NotApplicable(String),
-}
+use crate::partition::Partition;
+use crate::register::{Action, INITIAL, Register};
 
 /// Judges one register. Tells of `limit` violations at most; what one violation rests on is left out when
 /// the next kind is looked for, so that no cause is told twice.
-pub(crate) fn judge(partition: &Partition<'_>, limit: usize) -> Zones {
+pub(crate) fn judge(partition: &Partition<'_, Register>, limit: usize) -> Exact {
     let limit = limit.max(1);
     let mut clusters = match Clusters::gather(partition) {
         Ok(clusters) => clusters,
         Err(error) => {
             let key = partition.key_name();
             let reason = match error.value {
-                INITIAL => format!("{key}: somebody writes null, which is the initial value"),
+                INITIAL => format!("{key}: somebody writes the initial value"),
                 value => format!(
                     "{key}: {} is written more than once",
                     partition.value(value)
                 ),
             };
-            return Zones::NotApplicable(reason);
+            return Exact::NotApplicable(Some(reason));
         }
     };
     let mut violations = Vec::new();
@@ -55,7 +46,7 @@ pub(crate) fn judge(partition: &Partition<'_>, limit: usize) -> Zones {
                 .map(|fault| evidence.chain(&clusters, *fault))
                 .collect(),
         ) {
-            let pairs = conflicts(blocks, limit);
+            let pairs = conflicts(&blocks, limit);
             room(
                 pairs
                     .iter()
@@ -65,11 +56,11 @@ pub(crate) fn judge(partition: &Partition<'_>, limit: usize) -> Zones {
         }
     }
     if violations.is_empty() {
-        return Zones::Linearizable;
+        return Exact::Linearizable;
     }
     violations.sort_by_key(|violation| violation.window);
     violations.truncate(limit);
-    Zones::Violated(violations)
+    Exact::Violated(violations)
 }
 
 /// Values that were seen and cannot have been there.
@@ -78,8 +69,8 @@ fn unwritten(evidence: &Evidence<'_, '_>, clusters: &Clusters, limit: usize) -> 
         .all
         .iter()
         .enumerate()
-        .filter(|(_, cluster)| !cluster.stands);
-    let seen = seen.filter_map(|(value, cluster)| Some((value, cluster.last.operation?)));
+        .filter(|(_, cluster)| !cluster.stands());
+    let seen = seen.filter_map(|(value, cluster)| Some((value, cluster.last.operation()?)));
     seen.take(limit)
         .map(|(value, place)| evidence.unwritten(clusters, place, value as ValueId))
         .collect()
@@ -108,13 +99,15 @@ fn forks(evidence: &Evidence<'_, '_>, clusters: &Clusters, limit: usize) -> Vec<
 fn early(evidence: &Evidence<'_, '_>, clusters: &mut Clusters, limit: usize) -> Vec<Violation> {
     let mut found = Vec::new();
     for (value, cluster) in clusters.all.iter_mut().enumerate() {
-        if !cluster.stands || cluster.first.time >= cluster.begun {
+        if !cluster.stands() || cluster.first.time >= cluster.begun {
             continue;
         }
-        cluster.stands = false;
-        if let (Some(reader), Some(writer), true) =
-            (cluster.first.operation, cluster.writer, found.len() < limit)
-        {
+        cluster.drop_out();
+        if let (Some(reader), Some(writer), true) = (
+            cluster.first.operation(),
+            cluster.writer(),
+            found.len() < limit,
+        ) {
             found.push(evidence.early(value as ValueId, reader, writer));
         }
     }

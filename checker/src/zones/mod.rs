@@ -15,4 +15,4 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use judge::{Zones, judge};
+pub(crate) use judge::judge;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::model::Exact;
+use crate::register::Register;
 use crate::testing::{Draw, Line, brute_force, draw, history, read_partitions};
 
 /// Judges by zones and by trying all orders; returns the answer of the latter.
@@ -6,14 +8,14 @@ fn compare(seed: u64, lines: &[Line]) -> bool {
     let history = history(lines);
     let mut fits = true;
     for partition in read_partitions(&history) {
-        let expected = brute_force(&partition.operations);
+        let expected = brute_force(&Register, &partition.operations);
         let found = judge(&partition, 10);
         assert!(
-            !matches!(found, Zones::NotApplicable(_)),
+            !matches!(found, Exact::NotApplicable(_)),
             "seed {seed}: values are unique: {found:?}"
         );
         assert_eq!(
-            found == Zones::Linearizable,
+            found == Exact::Linearizable,
             expected,
             "seed {seed}: an order exists: {expected}; zones say {found:?} of {lines:#?}"
         );
