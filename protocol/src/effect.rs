@@ -51,10 +51,13 @@ pub trait Record: Clone + Debug + Serialize + DeserializeOwned {
 /// What storage found at the start of an incarnation.
 #[derive(Clone, Debug)]
 pub struct Recovered<R> {
-    /// The last durable superblock; none on a replica's very first start.
+    /// The last durable superblock; none on a replica's very first start, or if it was lost.
     pub superblock: Option<R>,
     /// The durable log records, oldest first. An unfinished record at the tail is gone.
     pub log: Vec<R>,
+    /// Whether whoever runs the replica says that it has never taken part in anything: only then may it begin
+    /// with nothing. Without this word an empty disk is a lost one.
+    pub format: bool,
 }
 
 impl<R> Default for Recovered<R> {
@@ -62,6 +65,7 @@ impl<R> Default for Recovered<R> {
         Self {
             superblock: None,
             log: Vec::new(),
+            format: false,
         }
     }
 }

@@ -58,6 +58,11 @@ pub enum ProtocolEvent {
         /// The chained digest of all operations and results so far: equal on all correct replicas.
         digest: u64,
     },
+    /// It cannot go on by itself, and waiting alone will not help.
+    Stuck {
+        /// Why.
+        reason: Cow<'static, str>,
+    },
     /// It threw away a message or a request; the reason says why.
     Dropped {
         /// The message's kind.

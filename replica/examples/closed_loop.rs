@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use viewstorm_protocol::vr::VrTimeouts;
+use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
 use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
 use viewstorm_replica::control::{Command, ControlChannel, Report};
 use viewstorm_replica::{
@@ -149,6 +149,9 @@ fn replica(
     std::fs::create_dir(&storage)?;
     let route = |id| (NodeId::replica(id), address(NodeId::replica(id)));
     Ok(ReplicaConfig {
+        format: true,
+        starts: 0,
+        durability: DurabilityMode::Wal,
         me: ReplicaId(id),
         replicas: (0..REPLICAS).map(ReplicaId).collect(),
         protocol: ProtocolKind::Vr,

@@ -35,7 +35,7 @@ struct Bench {
 impl Bench {
     fn start(directory: &Path) -> Result<Self, Box<dyn std::error::Error>> {
         let (reporter, reports) = channel();
-        let (storage, ..) = Storage::open(directory)?;
+        let (storage, ..) = Storage::open(directory, 0)?;
         let writer = storage.start(move |result| {
             let _ = reporter.send(result);
         })?;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use viewstorm_protocol::vr::VrTimeouts;
+use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
 use viewstorm_protocol::{BentClock, NodeId, ReplicaId};
 
 use crate::{Credentials, wide};
@@ -36,6 +36,17 @@ pub struct ReplicaConfig {
     pub listen: SocketAddr,
     /// Its storage. The directory is made if it is not there.
     pub directory: PathBuf,
+    /// Whether it has never taken part in anything: only then may it begin with nothing. Otherwise storage that
+    /// is empty was lost, and the replica recovers from the others.
+    #[serde(default)]
+    pub format: bool,
+    /// How often it was started before, as whoever starts it has counted. Its storage counts, too; lost storage
+    /// has forgotten.
+    #[serde(default)]
+    pub starts: u64,
+    /// What a crash leaves.
+    #[serde(default)]
+    pub durability: DurabilityMode,
     /// Its trace: lines are appended.
     pub trace: PathBuf,
     /// What `CLOCK_MONOTONIC` showed when the run began.
@@ -203,6 +214,9 @@ mod tests {
             replicas: vec![ReplicaId(0), ReplicaId(1)],
             protocol: ProtocolKind::Vr,
             service: ServiceKind::Register,
+            format: true,
+            starts: 0,
+            durability: DurabilityMode::Wal,
             seed: u64::MAX,
             listen: "127.0.0.1:0".parse().unwrap(),
             directory: "storage".into(),

@@ -191,6 +191,7 @@ impl<R: Record> Disk<R> {
                 .iter()
                 .map(|stored| stored.record.clone())
                 .collect(),
+            format: false,
         })
     }
 

@@ -6,7 +6,8 @@ use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState};
 use viewstorm_protocol::{
     Address, ClockShim, Effect, EffectLabel, Effects, Envelope, Event, Fuse, Incarnation,
-    LamportClock, Message, NodeId, Observe, Outbox, Protocol, ProtocolEvent, RecordId, ReplicaId,
+    LamportClock, Message, NodeId, Observe, Outbox, Protocol, ProtocolEvent, RecordId, Recovered,
+    ReplicaId, Status,
 };
 
 use crate::disk::{CrashKind, Disk};
@@ -40,6 +41,8 @@ pub(crate) struct Replica<P: Protocol> {
     /// When the timer that is due first will ring; later ones may be due, and ring in vain.
     armed: Option<u64>,
     fuse: Option<Lit>,
+    /// It has taken part: from now on an empty disk is a lost one.
+    has_taken_part: bool,
 }
 
 enum Process<P: Protocol> {
@@ -93,6 +96,7 @@ impl<P: Protocol + Observe> Replica<P> {
             start_delay: Stream::new(config.seed, &format!("start {id}")),
             armed: None,
             fuse: None,
+            has_taken_part: false,
         }
     }
 
@@ -150,7 +154,10 @@ impl<P: Protocol + Observe> Replica<P> {
             return;
         }
         let recovered = match self.disk.recover() {
-            Ok(recovered) => recovered,
+            Ok(recovered) => Recovered {
+                format: !self.has_taken_part,
+                ..recovered
+            },
             Err(place) => {
                 self.exit(format!("exit code 1: {place} is corrupt"), around);
                 return;
@@ -508,7 +515,16 @@ impl<P: Protocol + Observe> Replica<P> {
                         send(self.id, self.incarnation, lamport, leaving, around);
                     }
                 }
-                Effect::Note(event) => note(self.id, lamport.now(), &event, around),
+                Effect::Note(event) => {
+                    self.has_taken_part |= matches!(
+                        event,
+                        ProtocolEvent::StatusChanged {
+                            status: Status::Normal,
+                            ..
+                        }
+                    );
+                    note(self.id, lamport.now(), &event, around);
+                }
             }
         }
         true

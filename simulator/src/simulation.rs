@@ -186,8 +186,8 @@ where
         self.replica(replica).set_fuse(Some(point));
     }
 
-    /// Ends the replica and gives it an empty disk. What it acknowledged is gone, which no crash-recovery
-    /// protocol masks: the durability theorem still counts it until the replica is up again.
+    /// Ends the replica and gives it an empty disk. What it acknowledged is gone: it may not start as if it had
+    /// never taken part. The durability theorem still counts it until the replica is up again.
     pub fn wipe(&mut self, replica: ReplicaId) {
         self.crash(replica, CrashKind::PowerLoss);
         self.replica(replica).disk().wipe();

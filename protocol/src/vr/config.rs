@@ -48,6 +48,40 @@ pub struct VrConfig {
     pub timeouts: VrTimeouts,
     /// Drives the jitter of timers and nothing else.
     pub seed: u64,
+    /// What a crash leaves.
+    pub durability: DurabilityMode,
+    /// Fresh in every incarnation: tells the answers to this one's `Recovery` from those to an earlier one's
+    /// (VRR §4.3 step 1). A count of starts or a clock will do.
+    pub nonce: u64,
+}
+
+/// What a crash leaves of a replica, and with it what its promises wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DurabilityMode {
+    /// Log and views: nothing is said before it is durable. A crash of all loses nothing.
+    #[default]
+    Wal,
+    /// The view number alone, written before a vote in it (VR'88). The log is recovered from the others: more
+    /// than f crashes at once lose it.
+    ViewDurable,
+    /// Nothing (VRR). As above, and unsound when messages of a dead incarnation arrive after its successor's
+    /// (Michael et al., DISC 2017).
+    Diskless,
+}
+
+impl DurabilityMode {
+    /// Whether the log is on the disk: a `PrepareOk` waits for its entry, a restart finds it again.
+    pub const fn keeps_log(self) -> bool {
+        matches!(self, Self::Wal)
+    }
+
+    /// Whether a view number is on the disk before anybody is told of a vote in it. If so a replica may ask for
+    /// a view while it stays in its own. If not, it leaves first: that f+1 replicas have left is then all that
+    /// keeps the view from being forgotten (VRR §8.2).
+    pub const fn keeps_views(self) -> bool {
+        matches!(self, Self::Wal | Self::ViewDurable)
+    }
 }
 
 impl VrConfig {

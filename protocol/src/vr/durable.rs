@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configuration::Configuration;
 use super::log::{Entries, Log, LogSuffix, OpNumber};
+use super::replica::{Phase, VrEffects, VrReplica};
 use crate::{Record, RecordId, ViewNumber, Zone};
 
 /// What must never be forgotten about views.
@@ -51,6 +52,70 @@ impl Record for VrRecord {
             Self::Superblock(_) => Zone::Superblock,
             Self::Log(_) => Zone::Log,
         }
+    }
+}
+
+/// Where a mode decides what is written. Nobody else asks which one it is.
+impl<S> VrReplica<S> {
+    fn superblock(&self) -> VrRecord {
+        VrRecord::Superblock(Superblock {
+            view: self.view,
+            log_view: self.log_view,
+            configuration: self.configuration.clone(),
+        })
+    }
+
+    /// The replica is in a view, or on its way to one, for the first time. A vote in it waits for this.
+    pub(super) fn persist_view(&self, fx: &mut VrEffects) {
+        // Who has lost its log has lost its votes: until it has both again there is nothing to restart from.
+        let lost = matches!(self.phase, Phase::Recovering(_)) && self.config.durability.keeps_log();
+        if self.config.durability.keeps_views() && !lost {
+            fx.persist(self.superblock());
+        }
+    }
+
+    /// Everything after `after` was replaced by `entries`.
+    pub(super) fn persist_change(
+        &self,
+        after: OpNumber,
+        entries: Entries,
+        commit_number: OpNumber,
+        fx: &mut VrEffects,
+    ) -> Option<RecordId> {
+        let record = LogRecord {
+            after,
+            entries,
+            commit_number,
+        };
+        let keeps = self.config.durability.keeps_log();
+        keeps.then(|| fx.persist(VrRecord::Log(record)))
+    }
+
+    /// As [`persist_change`](Self::persist_change), for entries that this replica is to acknowledge.
+    pub(super) fn persist_log(
+        &mut self,
+        after: OpNumber,
+        entries: Entries,
+        commit_number: OpNumber,
+        fx: &mut VrEffects,
+    ) {
+        let end = self.log.op_number();
+        match self.persist_change(after, entries, commit_number, fx) {
+            Some(record) => self.durability.appended(record, end),
+            None => self.durability.in_memory(end),
+        }
+    }
+
+    /// The log is that of `log_view`, whole. Returns what is awaited before the view may start here.
+    pub(super) fn persist_installed(&mut self, fx: &mut VrEffects) -> Option<RecordId> {
+        let end = self.log.op_number();
+        if !self.config.durability.keeps_log() {
+            self.durability.in_memory(end);
+            return None;
+        }
+        let record = fx.persist(self.superblock());
+        self.durability.installed(record, end);
+        Some(record)
     }
 }
 
@@ -96,6 +161,11 @@ impl Durability {
             op,
             ..Self::default()
         }
+    }
+
+    /// The log reaches to `op`, and memory is all that it is in.
+    pub(super) fn in_memory(&mut self, op: OpNumber) {
+        self.op = op;
     }
 
     /// The log now reaches to `op`, once `record` is durable.

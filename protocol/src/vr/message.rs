@@ -121,6 +121,39 @@ pub struct NewState {
     pub suffix: LogSuffix,
 }
 
+/// ⟨RECOVERY i, x⟩ (VRR §4.3 step 1): a replica that has lost its state, to all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// x: tells this incarnation's recovery from all earlier ones.
+    pub nonce: u64,
+    /// The latest view that the sender remembers to have left another for; 0 if it remembers nothing. It works
+    /// in no earlier one again, so the others move there.
+    pub view: ViewNumber,
+    /// What the sender has of the log (§5.3: its checkpoint): it need not be sent.
+    pub commit_number: OpNumber,
+}
+
+/// ⟨RECOVERYRESPONSE v, x, l, n, k, j⟩ (VRR §4.3 step 2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryResponse {
+    /// The view in which the sender's status is normal.
+    pub view: ViewNumber,
+    /// The nonce of the [`Recovery`] that is answered.
+    pub nonce: u64,
+    /// From the primary of `view` alone: its log, as far as a message reaches back.
+    pub log: Option<RecoveredLog>,
+}
+
+/// What a primary tells a recovering replica: l, n and k of VRR §4.3 step 2. The op-number n is where `suffix`
+/// ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveredLog {
+    /// What is committed.
+    pub commit_number: OpNumber,
+    /// The end of the view's log: all that is not committed, and some before it.
+    pub suffix: LogSuffix,
+}
+
 /// What replicas and clients say to one another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
@@ -135,6 +168,8 @@ pub enum VrMessage {
     StartView(StartView),
     GetState(GetState),
     NewState(NewState),
+    Recovery(Recovery),
+    RecoveryResponse(RecoveryResponse),
 }
 
 impl Message for VrMessage {
@@ -150,6 +185,8 @@ impl Message for VrMessage {
             Self::StartView(_) => "StartView",
             Self::GetState(_) => "GetState",
             Self::NewState(_) => "NewState",
+            Self::Recovery(_) => "Recovery",
+            Self::RecoveryResponse(_) => "RecoveryResponse",
         }
     }
 
@@ -165,6 +202,8 @@ impl Message for VrMessage {
             Self::StartView(message) => message.view,
             Self::GetState(message) => message.view,
             Self::NewState(message) => message.view,
+            Self::Recovery(message) => message.view,
+            Self::RecoveryResponse(message) => message.view,
         };
         Some(view)
     }
@@ -181,6 +220,11 @@ impl Message for VrMessage {
             Self::StartView(message) => Some(message.suffix.op_number().0),
             Self::GetState(message) => Some(message.after.0),
             Self::NewState(message) => Some(message.suffix.op_number().0),
+            Self::Recovery(message) => Some(message.commit_number.0),
+            Self::RecoveryResponse(message) => {
+                let log = message.log.as_ref();
+                log.map(|log| log.suffix.op_number().0)
+            }
         }
     }
 }
@@ -206,5 +250,7 @@ from_content!(
     DoViewChange,
     StartView,
     GetState,
-    NewState
+    NewState,
+    Recovery,
+    RecoveryResponse
 );

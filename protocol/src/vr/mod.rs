@@ -1,7 +1,8 @@
 //! Viewstamped Replication Revisited (Liskov and Cowling, MIT-CSAIL-TR-2012-021; "VRR" below).
 //!
-//! Replicas keep a write-ahead log: a `PrepareOk` and a `DoViewChange` speak of durable state only, so that a
-//! restarted replica rejoins with what it promised and a crash of the whole group loses nothing.
+//! What a crash leaves is a mode ([`DurabilityMode`]) of one state machine. With a write-ahead log a `PrepareOk`
+//! and a `DoViewChange` speak of durable state only: a restarted replica rejoins with what it promised, and a
+//! crash of the whole group loses nothing. Without it (the paper) a restarted replica recovers from the others.
 //!
 //! ```text
 //!                   StartView, NewState
@@ -20,9 +21,10 @@
 //! | `suspicion` | VRR §4.2 step 1: `StartViewChange`, and when a view is left |
 //! | `view_change` | VRR §4.2 steps 2 to 5: `DoViewChange`, `StartView` |
 //! | `state_transfer` | VRR §5.2: `GetState`, `NewState` |
-//! | `restart` | a new incarnation over its own write-ahead log |
+//! | `recovery` | VRR §4.3: `Recovery`, `RecoveryResponse`; a replica that has lost its state |
+//! | `restart` | a new incarnation: begins, rejoins over its own write-ahead log, or recovers |
 //!
-//! To come, each in a file of its own: `recovery` (VRR §4.3, without a disk), `checkpoint` (§5.1),
+//! To come, each in a file of its own: `checkpoint` (§5.1),
 //! `reconfiguration` (§7), `lease` (§6.3), `witness` (§6.1).
 
 mod client;
@@ -36,6 +38,7 @@ mod message;
 mod normal;
 mod observe;
 mod operation;
+mod recovery;
 mod replica;
 mod restart;
 mod state_transfer;
@@ -45,6 +48,7 @@ mod view_change;
 
 pub use client::{VrClient, VrClientTimeouts};
 pub use client_table::{ClientEntry, ClientTable};
+pub use config::DurabilityMode;
 pub use config::{
     BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX,
     OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX,
@@ -54,8 +58,8 @@ pub use configuration::{Configuration, MEMBERS_MAX, MEMBERS_MIN};
 pub use durable::{LogRecord, Superblock, VrRecord};
 pub use log::{Entries, LogEntry, LogSuffix, OpNumber};
 pub use message::{
-    Commit, DoViewChange, GetState, NewState, Prepare, PrepareOk, Reply, Request, StartView,
-    StartViewChange, VrMessage,
+    Commit, DoViewChange, GetState, NewState, Prepare, PrepareOk, RecoveredLog, Recovery,
+    RecoveryResponse, Reply, Request, StartView, StartViewChange, VrMessage,
 };
 pub use observe::DIVERGED;
 pub use operation::Operation;

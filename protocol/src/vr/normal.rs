@@ -14,7 +14,6 @@ use super::config::{
     BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX,
     PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
 };
-use super::durable::{LogRecord, VrRecord};
 use super::log::{Detached, Entries, LogSuffix, OpNumber};
 use super::message::{Commit, Prepare, PrepareOk, Request};
 use super::observe::DIVERGED;
@@ -68,6 +67,8 @@ impl<S: Service> VrReplica<S> {
         primary.in_flight.insert(from, request.request_number);
         primary.queue.push_back(request);
         self.prepare_queued(fx);
+        // A group of one that keeps its log in memory waits for nothing.
+        self.commit_acknowledged(fx);
     }
 
     /// VRR §4.1 step 3: prepares queued requests, one by one while few are in flight, else in batches.
@@ -109,23 +110,15 @@ impl<S: Service> VrReplica<S> {
             // The record is not awaited: the backups' disks work while this one does. This replica's own vote
             // counts only when its record is durable, and after a restart it leaves the view.
             self.broadcast(prepare, fx);
+            self.acknowledge_own();
         }
     }
 
-    /// Persists that everything after `after` was replaced by `entries`.
-    fn persist_log(
-        &mut self,
-        after: OpNumber,
-        entries: Entries,
-        commit_number: OpNumber,
-        fx: &mut VrEffects,
-    ) {
-        let record = fx.persist(VrRecord::Log(LogRecord {
-            after,
-            entries,
-            commit_number,
-        }));
-        self.durability.appended(record, self.log.op_number());
+    /// This replica's own vote: up to where its log is durable.
+    pub(super) fn acknowledge_own(&mut self) {
+        if let Phase::Primary(primary) = &mut self.phase {
+            primary.progress[self.me].acknowledged = self.durability.op();
+        }
     }
 
     /// VRR §4.1 step 4, at a backup.

@@ -19,7 +19,7 @@ impl<S> VrReplica<S> {
     /// What it is doing.
     pub fn status(&self) -> Status {
         match self.phase {
-            Phase::Starting(_) => Status::Recovering,
+            Phase::Starting(_) | Phase::Recovering(_) => Status::Recovering,
             Phase::Primary(_) | Phase::Backup(_) => Status::Normal,
             Phase::ViewChange(_) => Status::ViewChange,
             Phase::StateTransfer(_) => Status::StateTransfer,
@@ -117,6 +117,6 @@ impl<S> Observe for VrReplica<S> {
     }
 
     fn commits_from_disk(&self) -> bool {
-        true
+        self.config.durability.keeps_log()
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::config::{VIEW_LEAD_MAX, VrConfig};
 use super::configuration::Configuration;
-use super::durable::{Durability, Superblock, VrRecord};
+use super::durable::{Durability, VrRecord};
 use super::executor::Executor;
 use super::log::{Log, OpNumber};
 use super::message::{Prepare, Request, StartViewChange, VrMessage};
+use super::recovery::Recovering;
 use super::suspicion::Ask;
 use super::timer::{Jitter, Timer, Timers};
 use super::view_change::Vote;
@@ -57,6 +58,7 @@ pub(super) enum Phase {
     Backup(Backup),
     ViewChange(ViewChange),
     StateTransfer(StateTransfer),
+    Recovering(Recovering),
 }
 
 /// Normal, as the view's primary.
@@ -112,7 +114,7 @@ pub(super) struct ViewChange {
     /// Whether the winner was asked for committed entries that are missing here.
     pub(super) asked_winner: bool,
     /// The record with which the new view may start, and what is committed in it.
-    pub(super) installing: Option<(RecordId, OpNumber)>,
+    pub(super) installing: Option<(Option<RecordId>, OpNumber)>,
 }
 
 /// Fetching the log of a view that has started without this replica.
@@ -180,6 +182,9 @@ impl<S: Service> VrReplica<S> {
         if view > self.view.number.saturating_add(VIEW_LEAD_MAX) {
             return drop_message(fx, kind, "names an absurd view");
         }
+        if matches!(self.phase, Phase::Recovering(_)) {
+            return self.on_message_while_recovering(from, message, fx);
+        }
         match message {
             VrMessage::Prepare(message) => self.on_prepare(from, message, fx),
             VrMessage::PrepareOk(message) => self.on_prepare_ok(from, message, fx),
@@ -189,6 +194,8 @@ impl<S: Service> VrReplica<S> {
             VrMessage::StartView(message) => self.on_start_view(from, message, fx),
             VrMessage::GetState(message) => self.on_get_state(from, message, fx),
             VrMessage::NewState(message) => self.on_new_state(from, message, fx),
+            VrMessage::Recovery(message) => self.on_recovery(from, message, fx),
+            VrMessage::RecoveryResponse(_) => drop_message(fx, kind, "not recovering"),
             VrMessage::Request(_) | VrMessage::Reply(_) => {
                 drop_message(fx, kind, "not for a replica to say");
             }
@@ -205,6 +212,7 @@ impl<S: Service> VrReplica<S> {
                 self.prepare_queued(fx);
             }
             Phase::ViewChange(_) => self.try_start_view(fx),
+            Phase::Recovering(_) => self.try_recover(fx),
             _ => {}
         }
     }
@@ -229,6 +237,8 @@ impl<S: Service> VrReplica<S> {
             (Timer::Repair, Phase::Backup(_)) => self.request_missing(fx),
             (Timer::Repair, Phase::ViewChange(_)) => self.try_start_view(fx),
             (Timer::Repair, Phase::StateTransfer(_)) => self.retry_state_transfer(fx),
+            (Timer::Resend, Phase::Recovering(_)) => self.send_recovery(fx),
+            (Timer::Repair, Phase::Recovering(_)) => self.try_recover(fx),
             (timer, phase) => unreachable!("{timer:?} is not set in {phase:?}"),
         }
     }
@@ -291,7 +301,7 @@ impl<S: Service> VrReplica<S> {
             self.view = view;
             // The view number is durable before the vote (VR'88; VRR §8.2 does without, and is unsound across
             // restarts: Michael et al., DISC 2017).
-            fx.persist(VrRecord::Superblock(self.superblock()));
+            self.persist_view(fx);
         }
         let phase = ViewChange {
             vote: fx.last_record(),
@@ -304,7 +314,9 @@ impl<S: Service> VrReplica<S> {
         self.set_election_patience();
         self.set_resend();
         self.send_start_view_change_once(fx);
-        self.send_do_view_change(fx);
+        if self.may_vote() {
+            self.send_do_view_change(fx);
+        }
         self.try_start_view(fx);
     }
 
@@ -317,7 +329,7 @@ impl<S: Service> VrReplica<S> {
     }
 
     /// The one place where the status changes.
-    fn enter(&mut self, phase: Phase, fx: &mut VrEffects) {
+    pub(super) fn enter(&mut self, phase: Phase, fx: &mut VrEffects) {
         self.phase = phase;
         self.timers = Timers::default();
         self.note_status(fx);
@@ -362,14 +374,6 @@ impl<S: Service> VrReplica<S> {
             if matches!(self.phase, Phase::Primary(_)) {
                 send_reply(self.view, entry.client, &executed, fx);
             }
-        }
-    }
-
-    pub(super) fn superblock(&self) -> Superblock {
-        Superblock {
-            view: self.view,
-            log_view: self.log_view,
-            configuration: self.configuration.clone(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A new incarnation over its own write-ahead log: it rejoins with what it promised.
+//! A new incarnation: it begins for the first time, rejoins with what it promised, or must recover first.
 
 use super::durable::{Durability, Superblock, VrRecord, replay};
 use super::replica::{Phase, VrEffects, VrReplica};
@@ -10,12 +10,17 @@ impl<S: Service> VrReplica<S> {
             matches!(self.phase, Phase::Starting(None)),
             "an incarnation starts once"
         );
-        match recovered.superblock {
-            None => self.format(recovered.log, fx),
-            Some(VrRecord::Superblock(superblock)) => {
+        let superblock = recovered.superblock.map(|record| match record {
+            VrRecord::Superblock(superblock) => superblock,
+            VrRecord::Log(_) => panic!("a log record in the superblock zone"),
+        });
+        match superblock {
+            None if recovered.format => self.format(recovered.log, fx),
+            Some(superblock) if self.config.durability.keeps_log() => {
                 self.restart(superblock, recovered.log, fx);
             }
-            Some(VrRecord::Log(_)) => panic!("a log record in the superblock zone"),
+            // Its log is gone: by design, or with its disk.
+            found => self.recover(found, recovered.log, fx),
         }
     }
 
@@ -23,9 +28,12 @@ impl<S: Service> VrReplica<S> {
     /// view 0 might put two different operations in one place of it.
     fn format(&mut self, log: Vec<VrRecord>, fx: &mut VrEffects) {
         assert!(log.is_empty(), "a log without a superblock");
-        let record = fx.persist(VrRecord::Superblock(self.superblock()));
-        self.phase = Phase::Starting(Some(record));
+        self.persist_view(fx);
+        self.phase = Phase::Starting(fx.last_record());
         self.note_status(fx);
+        if fx.last_record().is_none() {
+            self.on_formatted(fx);
+        }
     }
 
     /// The first superblock is durable.
@@ -34,6 +42,18 @@ impl<S: Service> VrReplica<S> {
             true => self.transition_to_primary(fx),
             false => self.transition_to_backup(fx),
         }
+    }
+
+    /// It has been a member before, and what it acknowledged is lost (tigerbeetle#2996: formatted anew it would
+    /// deny it). What is in the log was committed, or is replaced by what was.
+    fn recover(&mut self, superblock: Option<Superblock>, log: Vec<VrRecord>, fx: &mut VrEffects) {
+        if let Some(superblock) = superblock {
+            self.view = superblock.view;
+            self.adopt(superblock.configuration);
+        }
+        let (log, commit_number) = replay(log);
+        self.log = log;
+        self.transition_to_recovering(commit_number, fx);
     }
 
     fn restart(&mut self, superblock: Superblock, log: Vec<VrRecord>, fx: &mut VrEffects) {

@@ -3,7 +3,6 @@
 //! until the last chunk replaces both at once. Committed entries are facts in any view and go in as they come.
 
 use super::config::{CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX};
-use super::durable::{LogRecord, VrRecord};
 use super::log::{Detached, OpNumber};
 use super::message::{GetState, NewState};
 use super::observe::DIVERGED;
@@ -176,7 +175,7 @@ impl<S: Service> VrReplica<S> {
     /// Takes the committed entries of a message into the log, whatever view that belongs to. Own entries after
     /// them stay unless one of them differs: then none of those after it was ever committed. Says whether
     /// anything was news.
-    fn accept_committed(&mut self, message: &NewState, fx: &mut VrEffects) -> bool {
+    pub(super) fn accept_committed(&mut self, message: &NewState, fx: &mut VrEffects) -> bool {
         let committed = message.commit_number.min(message.suffix.op_number());
         if committed <= self.commit_number {
             return false;
@@ -199,11 +198,7 @@ impl<S: Service> VrReplica<S> {
             self.leave_view_for_transfer(fx);
             let entries = message.suffix.between(agree, committed);
             self.log.replace_after(agree, &entries);
-            fx.persist(VrRecord::Log(LogRecord {
-                after: agree,
-                entries,
-                commit_number: committed,
-            }));
+            self.persist_change(agree, entries, committed, fx);
         }
         self.advance_commit(committed, fx);
         true
@@ -214,7 +209,7 @@ impl<S: Service> VrReplica<S> {
     fn leave_view_for_transfer(&mut self, fx: &mut VrEffects) {
         if self.view < self.known_view() {
             self.view = self.known_view();
-            fx.persist(VrRecord::Superblock(self.superblock()));
+            self.persist_view(fx);
         }
     }
 }

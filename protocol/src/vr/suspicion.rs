@@ -2,8 +2,9 @@
 //!
 //! A replica that suspects its primary broadcasts `StartViewChange` and stays in its view. It leaves for a
 //! view only when a quorum asks for that view or a later one. So a replica that can speak but not hear does not
-//! drag the others from view to view (tigerbeetle#476). It is safe because views are durable: a replica
-//! never works in an earlier view than the one its `DoViewChange` names. `entered` and a `DoViewChange` prove
+//! drag the others from view to view (tigerbeetle#476). It is safe where views are durable: a replica
+//! never works in an earlier view than the one its `DoViewChange` names. Where they are not, it leaves first.
+//! `entered` and a `DoViewChange` prove
 //! that a quorum has asked, so they alone suffice.
 
 use super::config::BACKOFF_MAX;
@@ -31,6 +32,11 @@ impl<S: Service> VrReplica<S> {
     /// Asks all for `view`, until the primary is heard or a view is entered.
     pub(super) fn ask_for(&mut self, view: ViewNumber, fx: &mut VrEffects) {
         fx.note(ProtocolEvent::ViewChangeSuspected { view });
+        if !self.config.durability.keeps_views() {
+            // VRR §8.2: with nothing on a disk, who asks has left. Otherwise its vote could outlive its memory of
+            // having given up the old view.
+            return self.transition_to_view_change(view, fx);
+        }
         self.asks[self.me] = Some(Ask { view, at: self.now });
         self.broadcast(self.own_ask(view), fx);
         self.set_resend();
@@ -81,6 +87,30 @@ impl<S: Service> VrReplica<S> {
             self.suspect(fx);
         }
         self.enter_asked_view(fx);
+        self.vote_when_asked(message.view, fx);
+    }
+
+    /// VRR §4.2 step 2: votes "when replica i receives STARTVIEWCHANGE messages for its view-number from f other
+    /// replicas". That f+1 replicas know of the view takes the place of writing it down (§8.2); where it is
+    /// written down nobody need wait for them.
+    pub(super) fn may_vote(&self) -> bool {
+        let asks = |index: &usize| self.asks[*index].is_some_and(|ask| ask.view >= self.view);
+        self.config.durability.keeps_views()
+            || self.others().filter(asks).count() + 1 >= self.quorum.majority()
+    }
+
+    /// One more asks for the view that this replica has left its own for.
+    fn vote_when_asked(&mut self, asked: ViewNumber, fx: &mut VrEffects) {
+        let waits = matches!(self.phase, Phase::ViewChange(_)) && asked == self.view;
+        if waits && !self.config.durability.keeps_views() && self.may_vote() {
+            self.send_do_view_change(fx);
+            self.try_start_view(fx);
+        }
+    }
+
+    /// A replica no longer stands by an ask for a view after `remembered`.
+    pub(super) fn withdraw_ask(&mut self, index: usize, remembered: ViewNumber) {
+        self.asks[index].take_if(|ask| ask.view > remembered);
     }
 
     /// Whether a backup has waited long enough for its primary to join others that suspect it.

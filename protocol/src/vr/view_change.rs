@@ -8,13 +8,12 @@
 use std::cmp::Ordering;
 
 use super::config::PIPELINE_MAX;
-use super::durable::{LogRecord, VrRecord};
 use super::log::{Detached, LogSuffix, OpNumber};
 use super::message::{DoViewChange, GetState, StartView};
 use super::observe::DIVERGED;
 use super::replica::{Phase, VrEffects, VrReplica, drop_message};
 use super::timer::Timer;
-use crate::{Service, ViewNumber};
+use crate::{RecordId, Service, ViewNumber};
 
 /// What a `DoViewChange` says.
 #[derive(Clone, Debug)]
@@ -54,7 +53,7 @@ impl<S: Service> VrReplica<S> {
     /// Says again what an unfinished view change waits for.
     pub(super) fn resend_votes(&mut self, fx: &mut VrEffects) {
         self.resend_ask(fx);
-        if matches!(self.phase, Phase::ViewChange(_)) {
+        if matches!(self.phase, Phase::ViewChange(_)) && self.may_vote() {
             self.send_do_view_change(fx);
         }
     }
@@ -100,7 +99,7 @@ impl<S: Service> VrReplica<S> {
             return;
         };
         match phase.installing {
-            Some((record, commit_number)) if self.durability.is_durable(Some(record)) => {
+            Some((record, commit_number)) if self.durability.is_durable(record) => {
                 return self.start_view(commit_number, fx);
             }
             Some(_) => return,
@@ -177,24 +176,25 @@ impl<S: Service> VrReplica<S> {
     fn install_choice(&mut self, choice: Choice, fx: &mut VrEffects) {
         let view = self.view;
         let installed = self.install(view, &choice.suffix, choice.commit_number, fx);
-        if let Err(reason) = installed {
-            return drop_message(fx, "DoViewChange", reason);
-        }
-        let record = fx.last_record().expect("just issued");
+        let record = match installed {
+            Ok(record) => record,
+            Err(reason) => return drop_message(fx, "DoViewChange", reason),
+        };
         if let Phase::ViewChange(phase) = &mut self.phase {
             phase.installing = Some((record, choice.commit_number));
         }
+        self.try_start_view(fx);
     }
 
     /// Replaces the log after what it shares with `suffix`, and declares it the log of `view`. The caller
-    /// changes the status.
+    /// changes the status. Returns the record with which that is durable, if it needs one.
     pub(super) fn install(
         &mut self,
         view: ViewNumber,
         suffix: &LogSuffix,
         commit_number: OpNumber,
         fx: &mut VrEffects,
-    ) -> Result<(), &'static str> {
+    ) -> Result<Option<RecordId>, &'static str> {
         let agree = match self.log.agreement(suffix) {
             Ok(agree) => agree,
             Err(Detached::Malformed) => return Err("malformed"),
@@ -211,21 +211,16 @@ impl<S: Service> VrReplica<S> {
         }
         if self.view < view {
             self.view = view;
-            fx.persist(VrRecord::Superblock(self.superblock()));
+            self.persist_view(fx);
         }
         if agree < self.log.op_number().max(end) {
             let entries = suffix.between(agree, end);
             self.log.replace_after(agree, &entries);
-            fx.persist(VrRecord::Log(LogRecord {
-                after: agree,
-                entries,
-                commit_number: self.commit_number.max(commit_number),
-            }));
+            let committed = self.commit_number.max(commit_number);
+            self.persist_change(agree, entries, committed, fx);
         }
         self.log_view = view;
-        let record = fx.persist(VrRecord::Superblock(self.superblock()));
-        self.durability.installed(record, end);
-        Ok(())
+        Ok(self.persist_installed(fx))
     }
 
     /// VRR §4.2 steps 3 and 4: the new primary starts the view, executes what is committed and answers.
@@ -245,14 +240,19 @@ impl<S: Service> VrReplica<S> {
 
     /// Sends the view's log after `after` to a replica, as far back as a message may reach.
     pub(super) fn send_start_view(&self, to: usize, after: OpNumber, fx: &mut VrEffects) {
-        let earliest = OpNumber(self.commit_number.0.saturating_sub(PIPELINE_MAX));
-        let after = after.clamp(earliest, self.commit_number);
         let message = StartView {
             view: self.view,
             commit_number: self.commit_number,
-            suffix: self.log.suffix(after, self.log.op_number()),
+            suffix: self.recent_log(after),
         };
         self.send(to, message, None, fx);
+    }
+
+    /// The log after `after`, as far back as a message may reach, and all that is not committed.
+    pub(super) fn recent_log(&self, after: OpNumber) -> LogSuffix {
+        let earliest = OpNumber(self.commit_number.0.saturating_sub(PIPELINE_MAX));
+        let after = after.clamp(earliest, self.commit_number);
+        self.log.suffix(after, self.log.op_number())
     }
 
     /// VRR §4.2 step 5, at a backup.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use viewstorm_protocol::vr::{
-    DIVERGED, OpNumber, VrClient, VrClientTimeouts, VrConfig, VrMessage, VrRecord, VrReplica,
-    VrTimeouts,
+    DIVERGED, DurabilityMode, OpNumber, VrClient, VrClientTimeouts, VrConfig, VrMessage, VrRecord,
+    VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
     Address, Client, ClientEffects, ClientId, Completion, Effect, Effects, Event, Instant, Message,
@@ -107,6 +107,8 @@ pub(crate) struct Node {
     /// Whether the disk syncs by itself in [`Cluster::round`].
     pub(crate) syncs: bool,
     incarnation: u64,
+    /// It was in normal status once: an empty disk is a lost one.
+    has_taken_part: bool,
 }
 
 pub(crate) struct Session {
@@ -145,6 +147,9 @@ pub(crate) struct Cluster {
     pub(crate) notes: Vec<(usize, ProtocolEvent)>,
     pub(crate) oracle: Oracle,
     seed: u64,
+    pub(crate) durability: DurabilityMode,
+    /// How many records were handed to disks.
+    pub(crate) records: usize,
     /// The oracle looks away: messages lie.
     pub(crate) unjudged: bool,
     /// Prints everything.
@@ -161,6 +166,7 @@ impl Cluster {
             disk: Disk::default(),
             syncs: true,
             incarnation: 0,
+            has_taken_part: false,
         };
         let replicas: Vec<_> = (0..members as u16).map(ReplicaId).collect();
         let session = |index: usize| {
@@ -186,6 +192,8 @@ impl Cluster {
             notes: Vec::new(),
             oracle: Oracle::default(),
             seed,
+            durability: DurabilityMode::Wal,
+            records: 0,
             unjudged: false,
             trace: std::env::var_os("VR_TRACE").is_some(),
         }
@@ -193,7 +201,17 @@ impl Cluster {
 
     /// A cluster that has started in view 0.
     pub(crate) fn new(members: usize, clients: usize) -> Self {
+        Self::with_durability(members, clients, DurabilityMode::Wal)
+    }
+
+    /// One that keeps that much on its disks.
+    pub(crate) fn with_durability(
+        members: usize,
+        clients: usize,
+        durability: DurabilityMode,
+    ) -> Self {
         let mut cluster = Self::unstarted(members, clients, 7);
+        cluster.durability = durability;
         for index in 0..members {
             cluster.restart(index);
         }
@@ -225,6 +243,12 @@ impl Cluster {
         self.crash(index);
     }
 
+    /// The replica stops, and its disk is lost.
+    pub(crate) fn wipe(&mut self, index: usize) {
+        self.crash(index);
+        self.nodes[index].disk = Disk::default();
+    }
+
     pub(crate) fn restart(&mut self, index: usize) {
         let members = self.nodes.len() as u16;
         let node = &mut self.nodes[index];
@@ -233,6 +257,8 @@ impl Cluster {
         node.effects = Effects::default();
         node.outbox = Outbox::default();
         let config = VrConfig {
+            durability: self.durability,
+            nonce: node.incarnation,
             me: ReplicaId(index as u16),
             replicas: (0..members).map(ReplicaId).collect(),
             spares: Vec::new(),
@@ -243,6 +269,7 @@ impl Cluster {
         let recovered = Recovered {
             superblock: node.disk.superblock.clone(),
             log: node.disk.log.clone(),
+            format: !node.has_taken_part,
         };
         self.step(index, Event::Started(recovered));
     }
@@ -423,6 +450,7 @@ impl Cluster {
         let core = node.core.as_mut().expect("it is up");
         let before = (core.view(), core.log_view(), core.commit_number());
         core.step(self.now, event, &mut node.effects);
+        node.has_taken_part |= core.status() == Status::Normal;
         let after = (core.view(), core.log_view(), core.commit_number());
         assert!(
             before.0 <= after.0 && before.1 <= after.1 && before.2 <= after.2,
@@ -436,6 +464,7 @@ impl Cluster {
             }
             match effect {
                 Effect::Persist { id, record } => {
+                    self.records += 1;
                     self.nodes[index].disk.unsynced.push_back((id, record));
                 }
                 Effect::Send { to, message, after } => {
@@ -486,7 +515,8 @@ impl Cluster {
             match first {
                 Some(first) => assert_eq!(first, checksum, "r{index}: op {op} is committed twice"),
                 None => assert!(
-                    holders.count() >= Quorum::of(self.nodes.len()).majority(),
+                    !self.durability.keeps_log()
+                        || holders.count() >= Quorum::of(self.nodes.len()).majority(),
                     "r{index}: op {op} is committed and not durable on a majority"
                 ),
             }

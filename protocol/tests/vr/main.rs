@@ -3,5 +3,6 @@
 mod cluster;
 mod interleavings;
 mod paper;
+mod recovery;
 mod schedules;
 mod stories;

@@ -68,6 +68,9 @@ fn run(
                 spares: Vec::new(),
                 timeouts: config.timeouts,
                 seed: config.seed,
+                durability: config.durability,
+                // A clock that all starts on this machine share never shows the same again.
+                nonce: RunClock::since(config.clock_origin_nanos).now().as_nanos(),
             };
             run_core(&config, tap, channel, VrReplica::new(vr, RegisterService))
         }
@@ -102,7 +105,11 @@ where
         .build();
     let runtime = runtime.map_err(system("an async runtime"))?;
     let trace = TraceFile::open(&config.trace)?;
-    let (storage, recovered, incarnation) = Storage::open(&config.directory)?;
+    let (storage, recovered, incarnation) = Storage::open(&config.directory, config.starts)?;
+    let recovered = Recovered {
+        format: config.format,
+        ..recovered
+    };
     let (done, durable) = watch::channel(Durable::UpTo(None));
     let storage = storage
         .start(move |result| {

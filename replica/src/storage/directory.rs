@@ -30,15 +30,20 @@ pub struct Storage<R> {
 impl<R: Record> Storage<R> {
     /// Opens the storage in `directory`, or makes it, and recovers what is durable in it. Whoever
     /// gets it is the directory's next incarnation, counted from 1, and its only user while the
-    /// storage lives.
-    pub fn open(directory: &Path) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
-        Self::open_with(directory, SEGMENT_BYTES)
+    /// storage lives. `starts` is how many incarnations there were at least: storage that was lost has forgotten
+    /// them, and their successor must not take their number.
+    pub fn open(
+        directory: &Path,
+        starts: u64,
+    ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
+        Self::open_with(directory, SEGMENT_BYTES, starts)
     }
 
     /// As [`open`](Self::open), with segments of another length.
     pub(super) fn open_with(
         directory: &Path,
         segment_bytes: u64,
+        starts: u64,
     ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
         let lock = lock(directory)?;
         remove_unfinished(directory)?;
@@ -54,7 +59,7 @@ impl<R: Record> Storage<R> {
                 file: incarnation_path(directory),
             });
         }
-        let incarnation = incarnation::count(directory, last)?;
+        let incarnation = incarnation::count(directory, last.max(Some(Incarnation(starts))))?;
         let storage = Self {
             log,
             superblock: superblock_file,
@@ -64,6 +69,7 @@ impl<R: Record> Storage<R> {
         let recovered = Recovered {
             superblock,
             log: records,
+            format: false,
         };
         Ok((storage, recovered, incarnation))
     }

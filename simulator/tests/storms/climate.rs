@@ -3,6 +3,7 @@
 
 use viewstorm_history::Seed;
 use viewstorm_nemesis::Topology;
+use viewstorm_protocol::vr::DurabilityMode;
 use viewstorm_simulator::{Between, SimulationConfig};
 
 use crate::random::Random;
@@ -23,6 +24,7 @@ pub(crate) enum FaultKind {
     SlowDisk,
     FailSync,
     ClientCrash,
+    Wipe,
 }
 
 impl FaultKind {
@@ -63,6 +65,9 @@ pub(crate) struct Climate {
     pub(crate) jumpy: usize,
     /// The faults, each as often as it is likely.
     pub(crate) faults: Vec<FaultKind>,
+    pub(crate) durability: DurabilityMode,
+    /// Whether at most f replicas may be without their state at once.
+    pub(crate) budget: bool,
 }
 
 /// What the cluster mostly has to cope with.
@@ -136,6 +141,73 @@ impl Climate {
             turbulence,
             jumpy: random.pick(&[0, 10, 40]),
             faults: season.faults(&mut random),
+            durability: DurabilityMode::Wal,
+            budget: false,
+        }
+    }
+
+    /// The views survive a crash, the logs do not.
+    pub(crate) fn view_durable(seed: u64, sizes: &[u16]) -> Self {
+        Self::losing(seed, sizes, DurabilityMode::ViewDurable, |kind| {
+            // These end a process at a time of their own.
+            !matches!(
+                kind,
+                FaultKind::CrashInStep | FaultKind::FailSync | FaultKind::CrashAll
+            )
+        })
+    }
+
+    /// Nothing survives a crash: then nothing that a dead process said may come late.
+    pub(crate) fn diskless(seed: u64, sizes: &[u16]) -> Self {
+        let prompt = Self::losing(seed, sizes, DurabilityMode::Diskless, |kind| {
+            matches!(
+                kind,
+                FaultKind::Partition
+                    | FaultKind::Kill
+                    | FaultKind::Dethrone
+                    | FaultKind::Clock
+                    | FaultKind::ClientCrash
+            )
+        });
+        Self {
+            turbulence: 0,
+            ..prompt
+        }
+    }
+
+    /// Disks are lost, and with them the views: the same holds for those.
+    pub(crate) fn wiping(seed: u64, sizes: &[u16]) -> Self {
+        let mut wiping = Self::losing(seed, sizes, DurabilityMode::Wal, |kind| {
+            !matches!(
+                kind,
+                FaultKind::Rough | FaultKind::Tap | FaultKind::Pause | FaultKind::Dethrone
+            )
+        });
+        wiping.faults.extend([FaultKind::Wipe; 3]);
+        wiping.turbulence = 0;
+        wiping
+    }
+
+    /// Whether messages may come when nobody expects them any more.
+    pub(crate) fn may_be_late(&self) -> bool {
+        !self.budget || self.durability == DurabilityMode::ViewDurable
+    }
+
+    fn losing(
+        seed: u64,
+        sizes: &[u16],
+        durability: DurabilityMode,
+        may_strike: impl Fn(FaultKind) -> bool,
+    ) -> Self {
+        let mut climate = Self::draw(seed, sizes);
+        climate.faults.retain(|kind| may_strike(*kind));
+        climate
+            .faults
+            .extend([FaultKind::Kill, FaultKind::Partition]);
+        Self {
+            durability,
+            budget: true,
+            ..climate
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::{Action, ClockBend, Delay, Flow, Link, LinkRule, TapAct, TapRule};
-use viewstorm_protocol::{NodeId, ReplicaId};
+use viewstorm_protocol::vr::DurabilityMode;
+use viewstorm_protocol::{NodeId, Quorum, ReplicaId};
 use viewstorm_simulator::CrashKind;
 
 use crate::climate::{Climate, FaultKind};
@@ -14,7 +15,7 @@ use crate::random::Random;
 use crate::world::{World, after};
 
 /// Messages that a tap may single out, by the paper's names.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "Request",
     "Reply",
     "Prepare",
@@ -25,6 +26,8 @@ const KINDS: [&str; 10] = [
     "StartView",
     "GetState",
     "NewState",
+    "Recovery",
+    "RecoveryResponse",
 ];
 
 /// Messages that belong together: without one group, the other goes on as if nothing were.
@@ -36,6 +39,8 @@ const GROUPS: [&[&str]; 3] = [
 
 /// How long a dethroned primary is down.
 const GRACE: Duration = Duration::from_millis(1);
+/// How long a process is down at least where nothing of it may come late.
+const SILENCE: u64 = 20;
 
 /// What ends a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +61,8 @@ pub(crate) struct Weather {
     lull: u64,
     spell: u64,
     jumpy: usize,
+    budget: bool,
+    durability: DurabilityMode,
     /// What happens on every link.
     base: LinkRule,
     cut: BTreeSet<Link>,
@@ -86,6 +93,8 @@ impl Weather {
             lull: climate.lull,
             spell: climate.spell,
             jumpy: climate.jumpy,
+            budget: climate.budget,
+            durability: climate.durability,
             base: LinkRule {
                 delay: (!half.is_zero()).then_some(delay),
                 reorder: if stray {
@@ -114,7 +123,7 @@ impl Weather {
             let by = weather.random.millis(0, climate.turbulence);
             world.simulation.slow_syncs(replica, by);
         }
-        if weather.random.chance(40) {
+        if weather.random.chance(40) && climate.may_be_late() {
             weather.echo(world);
         }
         weather
@@ -275,6 +284,9 @@ impl Weather {
     fn strike(&mut self, world: &mut World) {
         let kind = self.random.pick(&self.kinds);
         let target = self.target(world);
+        if self.is_too_much(kind, target, world) {
+            return;
+        }
         self.log.push(format!("{} {kind:?} {target}", world.now()));
         match kind {
             FaultKind::Partition => {
@@ -288,12 +300,19 @@ impl Weather {
             // A primary that restarts leaves its view: the next one comes without delay.
             FaultKind::Dethrone => {
                 let primary = world.primary().unwrap_or(target);
+                if self.is_too_much(FaultKind::Kill, primary, world) {
+                    return;
+                }
                 let kind = self
                     .random
                     .pick(&[CrashKind::Process, CrashKind::PowerLoss]);
                 world.simulation.crash(primary, kind);
+                let grace = match self.durability {
+                    DurabilityMode::Diskless => Duration::from_millis(SILENCE),
+                    _ => GRACE,
+                };
                 self.reliefs
-                    .insert((after(world.now(), GRACE), Relief::Start(primary)));
+                    .insert((after(world.now(), grace), Relief::Start(primary)));
             }
             FaultKind::PowerLoss => self.crash(target, CrashKind::PowerLoss, world),
             FaultKind::CrashInStep => {
@@ -324,12 +343,41 @@ impl Weather {
                 self.until(world, Relief::Start(target));
             }
             FaultKind::ClientCrash => world.crash_client(),
+            FaultKind::Wipe => {
+                world.simulation.wipe(target);
+                self.start_after_silence(target, world);
+            }
         }
     }
 
     fn crash(&mut self, target: ReplicaId, kind: CrashKind, world: &mut World) {
         world.simulation.crash(target, kind);
-        self.until(world, Relief::Start(target));
+        match self.durability {
+            DurabilityMode::Diskless => self.start_after_silence(target, world),
+            _ => self.until(world, Relief::Start(target)),
+        }
+    }
+
+    /// What the process has said is all heard or lost before it speaks again.
+    fn start_after_silence(&mut self, target: ReplicaId, world: &World) {
+        let down = self.random.millis(SILENCE, SILENCE + self.spell);
+        self.reliefs
+            .insert((after(world.now(), down), Relief::Start(target)));
+    }
+
+    /// Whether the fault would leave more than f replicas without their state.
+    fn is_too_much(&self, kind: FaultKind, target: ReplicaId, world: &World) -> bool {
+        let takes = match kind {
+            FaultKind::Wipe => true,
+            FaultKind::Kill | FaultKind::Dethrone | FaultKind::PowerLoss => {
+                self.durability != DurabilityMode::Wal
+            }
+            _ => false,
+        };
+        let mut others = world.topology.replica_ids().filter(|id| *id != target);
+        let lost = others.by_ref().filter(|id| world.is_lost(*id)).count();
+        let faults = Quorum::of(usize::from(world.topology.replicas)).faults();
+        self.budget && takes && lost + 1 > faults
     }
 
     fn partition(&mut self, cut: BTreeSet<Link>, world: &mut World) {

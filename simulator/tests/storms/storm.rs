@@ -28,11 +28,10 @@ pub(crate) struct Outcome {
 }
 
 /// Runs one seed. An error says what was broken and which faults had hit.
-pub(crate) fn run(seed: u64, sizes: &[u16]) -> Result<Outcome, String> {
-    let climate = Climate::draw(seed, sizes);
-    let mut world = World::new(&climate);
-    let mut weather = Weather::begin(&climate, &mut world);
-    let ended = rage(&climate, &mut world, &mut weather);
+pub(crate) fn run(climate: &Climate) -> Result<Outcome, String> {
+    let mut world = World::new(climate);
+    let mut weather = Weather::begin(climate, &mut world);
+    let ended = rage(climate, &mut world, &mut weather);
     let recovery = ended.map_err(|what| {
         let faults = weather.log.join("\n  ");
         format!("{what}\n{}\nfaults:\n  {faults}", world.describe())

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::climate::Climate;
 use crate::storm;
 
 /// A number from the environment.
@@ -10,14 +11,14 @@ fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Runs seeds over groups of these sizes. Fails if any does, naming the line that runs it again.
-pub(crate) fn survey(test: &str, sizes: &[u16], seeds: u64) {
+/// Runs seeds, each in its climate. Fails if any does, naming the line that runs it again.
+pub(crate) fn survey(test: &str, climate: impl Fn(u64) -> Climate, seeds: u64) {
     let first = variable("STORM_SEED", 0);
     let most = variable("STORM_FAILURES", 1);
     let (mut failures, mut events, mut answered, mut syncs, mut views) = (0, 0, 0, 0, 0);
     let (mut virtual_time, mut slowest) = (Duration::ZERO, (Duration::ZERO, first));
     for seed in first..first + variable("STORM_SEEDS", seeds) {
-        match attempt(seed, sizes) {
+        match attempt(&climate(seed)) {
             Ok(outcome) => {
                 events += outcome.statistics.events;
                 syncs += outcome.statistics.syncs;
@@ -47,8 +48,8 @@ pub(crate) fn survey(test: &str, sizes: &[u16], seeds: u64) {
 }
 
 /// One seed; a core that panics has failed it like any other.
-fn attempt(seed: u64, sizes: &[u16]) -> Result<storm::Outcome, String> {
-    catch_unwind(AssertUnwindSafe(|| storm::run(seed, sizes))).unwrap_or_else(|panic| {
+fn attempt(climate: &Climate) -> Result<storm::Outcome, String> {
+    catch_unwind(AssertUnwindSafe(|| storm::run(climate))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("a panic: {}", text.unwrap_or_default()))

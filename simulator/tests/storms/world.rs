@@ -53,12 +53,15 @@ impl World {
     pub(crate) fn new(climate: &Climate) -> Self {
         let config = climate.simulation.clone();
         let (seed, topology) = (config.seed, config.topology);
+        let durability = climate.durability;
         let replicas: Vec<ReplicaId> = topology.replica_ids().collect();
         let group = replicas.clone();
         let mut simulation = Simulation::new(
             config,
             move |me, incarnation| {
                 let config = VrConfig {
+                    durability,
+                    nonce: incarnation.0,
                     me,
                     replicas: replicas.clone(),
                     spares: Vec::new(),
@@ -218,6 +221,13 @@ impl World {
     pub(crate) fn primary(&self) -> Option<ReplicaId> {
         let cores = self.cores().filter(|(_, core)| core.is_primary());
         cores.max_by_key(|(_, core)| core.view()).map(|(id, _)| id)
+    }
+
+    /// Whether it has lost its state, or will have by the time it is up again, where its log dies with it.
+    pub(crate) fn is_lost(&self, replica: ReplicaId) -> bool {
+        self.simulation
+            .core(replica)
+            .is_none_or(|core| core.status() == Status::Recovering)
     }
 
     fn cores(&self) -> impl Iterator<Item = (ReplicaId, &VrReplica<SwapRegister>)> {

@@ -45,6 +45,10 @@ choice! {
     pub enum Durability {
         /// The log and the view numbers, in a write-ahead log that is synced before anything is said.
         Wal = "wal",
+        /// The view numbers, synced before a vote; the log is recovered from the other replicas.
+        ViewDurable = "view-durable",
+        /// Nothing: everything is recovered from the other replicas.
+        Diskless = "diskless",
     }
 }
 

@@ -28,14 +28,14 @@ use viewstorm_nemesis::{
     Action, Capability, ClockBend, CrashPoint, Link, Observation, ProbeId, ProcessState, TapRule,
     TapWatch, Topology,
 };
-use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
+use viewstorm_protocol::{ClientId, NodeId, ReplicaId, Status};
 use viewstorm_replica::control::{Command, FuseSpec, Report};
 use viewstorm_replica::{ClientEvent, ClientHost, RunClock};
 
 use super::child::{Child, ChildEvent};
 use super::machine::Machine;
 use super::nemesis_tap::NemesisTap;
-use super::setup::{self, Setup};
+use super::setup::{self, Setup, Starts};
 use crate::plan::Cluster;
 use crate::world::{Occurrence, World, WorldError, WorldFacts};
 
@@ -92,6 +92,10 @@ struct Replica {
     is_up: bool,
     /// Its last words.
     fatal: Option<String>,
+    /// How often it was started.
+    starts: u64,
+    /// It was in normal status once: from then on storage that is empty is lost.
+    has_taken_part: bool,
 }
 
 impl ProcessWorld {
@@ -155,7 +159,11 @@ impl ProcessWorld {
         if replica.child.is_some() {
             return Ok(());
         }
-        let spec = self.setup.replica(id, &replica.machine)?;
+        let starts = Starts {
+            count: replica.starts,
+            format: !replica.has_taken_part,
+        };
+        let spec = self.setup.replica(id, starts, &replica.machine)?;
         let sender = self.sender.clone();
         let child = Child::start(&spec, move |event| {
             drop(sender.send(Event::Child(id, event)));
@@ -166,6 +174,7 @@ impl ProcessWorld {
         })?;
         replica.fatal = None;
         replica.machine.fuse = None;
+        replica.starts += 1;
         replica.child = Some(child);
         Ok(())
     }
@@ -185,6 +194,10 @@ impl ProcessWorld {
                 self.relay
                     .set_acceptor_address(NodeId::Replica(id), address);
             }
+            ChildEvent::Report(Report::Role {
+                status: Status::Normal,
+                ..
+            }) => replica.has_taken_part = true,
             ChildEvent::Report(Report::Fatal { ref reason }) => {
                 replica.fatal = Some(reason.clone())
             }

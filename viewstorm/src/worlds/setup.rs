@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use viewstorm_history::Seed;
 use viewstorm_nemesis::Topology;
 use viewstorm_nemesis::inject::Relay;
+use viewstorm_protocol::vr::DurabilityMode;
 use viewstorm_protocol::{NodeId, ReplicaId};
 use viewstorm_replica::{
     Authority, ClientEndpoint, ClientHostConfig, ClientTimeouts, Credentials, ProtocolKind,
@@ -19,7 +20,7 @@ use super::machine::Machine;
 use super::processes::{LOOPBACK, ProcessWorldOptions};
 use super::timeouts;
 use crate::judge::trace_file;
-use crate::plan::{Cluster, Protocol};
+use crate::plan::{Cluster, Durability, Protocol};
 use crate::world::WorldError;
 
 /// All pairs of nodes that speak to one another, the one that dials first: the replica with the lower id, and
@@ -33,6 +34,24 @@ pub(super) fn pairs(topology: Topology) -> impl Iterator<Item = (NodeId, NodeId)
             (NodeId::Client(_), _) => true,
             (NodeId::Replica(_), NodeId::Client(_)) => false,
         })
+}
+
+/// What a replica's earlier starts make of its next one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Starts {
+    /// How many there were.
+    pub(super) count: u64,
+    /// Whether it has taken part in nothing so far: it may begin with nothing.
+    pub(super) format: bool,
+}
+
+/// The plan's durability in VR's terms.
+pub(super) const fn durability(plan: Durability) -> DurabilityMode {
+    match plan {
+        Durability::Wal => DurabilityMode::Wal,
+        Durability::ViewDurable => DurabilityMode::ViewDurable,
+        Durability::Diskless => DurabilityMode::Diskless,
+    }
 }
 
 /// What stays the same over all starts of a run's nodes.
@@ -124,6 +143,7 @@ impl Setup {
     pub(super) fn replica(
         &self,
         id: ReplicaId,
+        starts: Starts,
         machine: &Machine,
     ) -> Result<ChildSpec, WorldError> {
         let home = self.home(id);
@@ -139,6 +159,8 @@ impl Setup {
             tap_rules: Some(written(serde_json::to_string(&machine.rules))?),
             tap_watches: Some(written(serde_json::to_string(&machine.watches))?),
             clock: machine.clock.bent(),
+            format: starts.format,
+            starts: starts.count,
             ..self.config(id, storage)
         };
         let text = config.to_toml();
@@ -174,6 +196,9 @@ impl Setup {
             seed: self.seed.stream(&format!("replica {me}")).0,
             listen: SocketAddr::new(LOOPBACK, port),
             directory,
+            format: false,
+            starts: 0,
+            durability: durability(self.cluster.durability),
             trace: self.folder.join(trace_file(node)),
             clock_origin_nanos: self.clock.origin_nanos(),
             parent_pid: Some(std::process::id()),

@@ -10,6 +10,7 @@ use viewstorm_protocol::{ClientId, Incarnation, Observe, ReplicaId};
 use viewstorm_simulator::{InvariantViolation, Simulation, SimulationConfig, Theorem, TraceSink};
 use viewstorm_workloads::RegisterService;
 
+use super::setup::durability;
 use super::timeouts;
 use crate::plan::{Cluster, Protocol};
 use crate::world::{BrokenTheorem, Occurrence, World, WorldError, WorldFacts};
@@ -65,9 +66,12 @@ impl SimulatedWorld {
         };
         let replicas: Vec<ReplicaId> = topology.replica_ids().collect();
         let (seed, patience) = (*seed, cluster.timeouts);
+        let durability = durability(cluster.durability);
         let group = replicas.clone();
         let replica = move |me: ReplicaId, incarnation: Incarnation| {
             let config = VrConfig {
+                durability,
+                nonce: incarnation.0,
                 me,
                 replicas: group.clone(),
                 spares: Vec::new(),

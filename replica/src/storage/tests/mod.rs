@@ -60,7 +60,7 @@ impl Issuer {
 type Opened = (Storage<TestRecord>, Recovered<TestRecord>, Incarnation);
 
 fn open(directory: &Path) -> Result<Opened, StorageError> {
-    Storage::open_with(directory, SEGMENT_BYTES)
+    Storage::open_with(directory, SEGMENT_BYTES, 0)
 }
 
 /// What a restart finds, and that it leaves behind what it found.

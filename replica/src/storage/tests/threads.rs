@@ -60,7 +60,7 @@ fn all_that_was_submitted_is_durable_after_stop_and_reported_in_order() {
 fn what_is_submitted_during_a_sync_shares_the_next() {
     let directory = tempfile::tempdir().expect("a directory");
     // All in one segment.
-    let (storage, ..) = Storage::open(directory.path()).expect("a working disk");
+    let (storage, ..) = Storage::open(directory.path(), 0).expect("a working disk");
     let before = storage.syncs();
     let (reporter, reports) = channel();
     let (go_on, gate) = channel();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::Sender;
-use viewstorm_protocol::vr::VrTimeouts;
+use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
 use viewstorm_protocol::{NodeId, ReplicaId, Status};
 use viewstorm_replica::control::{COMMANDS_MAX, Command, CommandError, ControlChannel, Report};
 use viewstorm_replica::{
@@ -99,6 +99,9 @@ impl Cluster {
         let me = NodeId::replica(id);
         let route = |node| (node, self.address(node));
         ReplicaConfig {
+            format: true,
+            starts: 0,
+            durability: DurabilityMode::Wal,
             me: ReplicaId(id),
             replicas: self.ids(),
             protocol: ProtocolKind::Vr,

@@ -29,6 +29,8 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "StartView",
     "GetState",
     "NewState",
+    "Recovery",
+    "RecoveryResponse",
     PROBE_KIND,
 ];
 /// The shortest delay: below, a busy machine is no different.
