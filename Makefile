@@ -1,5 +1,5 @@
 # Verbs only; what they do is said where it is done.
-.PHONY: run test ci lint mutants bench tools
+.PHONY: run test ci lint mutants bench nightly nightly-summary tools
 
 CARGO ?= cargo
 
@@ -29,6 +29,17 @@ mutants:
 # Measure this machine's floors.
 bench:
 	$(CARGO) run --release --locked --bin viewstorm -- bench floors
+
+# A night of experiments under a time budget: `NIGHTLY_MINUTES=5 make nightly` for a short one. With NIGHTLY_ID a night
+# that was cut off goes on.
+nightly:
+	$(CARGO) build --release --locked --bin viewstorm
+	target/release/viewstorm nightly experiments/nightly.toml \
+		$(if $(NIGHTLY_ID),--id $(NIGHTLY_ID)) $(if $(NIGHTLY_MINUTES),--minutes $(NIGHTLY_MINUTES))
+
+# The summary of the night NIGHTLY_ID.
+nightly-summary:
+	@cat nights/nightly/$(NIGHTLY_ID)/summary.md
 
 # The test runner, from the crate registry if it is not there.
 tools:

@@ -11,6 +11,7 @@ mod junit;
 mod ledger;
 mod markdown;
 mod measures;
+mod night;
 mod operations;
 mod results;
 mod run;
@@ -25,6 +26,11 @@ mod write;
 
 pub use ledger::{FaultRecord, FaultRecovery, FaultTotals, Outage, Recovery, ViewChange};
 pub use measures::{Bound, Counts, HarnessLag, KindMeasures, Latency, PhaseMeasures};
+pub use night::{
+    Canary, CorpusOutcome, CorpusSeed, Figures, Finding, METRICS_FILE, NIGHT_FILE, NIGHT_PAGE_FILE,
+    NIGHT_SCHEMA_VERSION, Night, NightError, NightExperiment, Shrunk, TREND_FILE, TrendExperiment,
+    TrendPoint, Trouble, append_trend, read_night, read_trend, write_night, write_night_reports,
+};
 pub use results::{
     Exit, Expectation, Identity, Outcome, ReadResultsError, Results, SCHEMA_VERSION,
 };

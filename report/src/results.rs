@@ -216,6 +216,43 @@ impl Results {
         serde_json::from_slice(&text).map_err(malformed)
     }
 
+    /// The names of the checks that do not hold, and of the missed bounds that decide the run.
+    pub fn broken(&self) -> Vec<String> {
+        let checks = self.verdict.checks.iter();
+        let checks = checks.filter(|check| check.validity != Validity::Valid);
+        let names = checks.map(|check| check.check.clone());
+        names
+            .chain(self.missed().map(|bound| bound.name.clone()))
+            .collect()
+    }
+
+    /// Why the run did not come out valid, one sentence each: violations, missed bounds, reservations.
+    pub fn reasons(&self) -> Vec<String> {
+        let checks = self.verdict.checks.iter();
+        let checks = checks.filter(|check| check.validity != Validity::Valid);
+        let stories = checks.flat_map(|check| {
+            let violations = check.violations.iter().map(|v| v.summary.clone());
+            check.reason.clone().into_iter().chain(violations)
+        });
+        let missed = self.missed().map(|bound| {
+            let measured = bound.measured.as_deref().unwrap_or("nothing to measure");
+            format!(
+                "{} is bounded by {}, measured {measured}",
+                bound.name, bound.limit
+            )
+        });
+        stories
+            .chain(missed)
+            .chain(self.reservations.iter().cloned())
+            .collect()
+    }
+
+    fn missed(&self) -> impl Iterator<Item = &Bound> {
+        self.bounds
+            .iter()
+            .filter(|bound| bound.judged && !bound.met)
+    }
+
     /// The first contradiction and the check that found it: the earliest that is certain.
     pub fn first_violation(&self) -> Option<(&CheckResult, &Violation)> {
         let all = self.verdict.checks.iter().flat_map(|check| {

@@ -72,6 +72,16 @@ pub fn write_all(
     Ok(paths)
 }
 
+/// Writes one file, whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = stage(beside, bytes)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
 /// When the load began: what the phases say, or else when the first operation was due.
 fn origin(results: &Results, operations: &[Operation<'_>]) -> Timestamp {
     let first_due = || operations.iter().map(Operation::due).min();

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cli;
 pub mod judge;
 pub mod mutants;
+pub mod nightly;
 pub mod plan;
 pub mod run;
 pub mod run_facts;

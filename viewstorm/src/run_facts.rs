@@ -92,11 +92,16 @@ impl RunFacts {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: COMMIT.to_owned(),
-            started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            started: Self::now(),
             reproduce,
             machine: machine(),
             ending: None,
         }
+    }
+
+    /// The wall clock's time (RFC 3339).
+    pub fn now() -> String {
+        humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
     }
 
     /// As the file has it.

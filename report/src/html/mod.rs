@@ -6,10 +6,12 @@ mod facts;
 mod faults;
 mod frame;
 mod ledger;
+mod night;
 mod page;
 mod parts;
 mod percentiles;
 mod tables;
 mod time;
 
+pub(crate) use night::night_page;
 pub(crate) use page::page;

@@ -11,11 +11,11 @@ use crate::operations::Operation;
 use crate::series::Series;
 use crate::{Results, distribution, summary, text};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// Forbids the page to fetch anything, whatever stands in it.
-const POLICY: &str =
+pub(super) const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// What the sections draw from.

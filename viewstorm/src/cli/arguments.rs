@@ -49,6 +49,16 @@ pub enum Verb {
         viewstorm mutants commit-with-f --seeds 2000 --campaigns 5\n  \
         viewstorm mutants commit-with-f --world processes --seeds 10")]
     Mutants(MutantsArguments),
+    /// Run a night: a set of experiments, worlds and seeds under a time budget, with canaries that must fail.
+    #[command(after_help = "Examples:\n  \
+        viewstorm nightly experiments/nightly.toml --id 2026-11-25\n  \
+        viewstorm nightly experiments/nightly.toml --minutes 5\n\n\
+        The same --id goes on with a night that was cut off; its seeds follow from the id and the plan alone.")]
+    Nightly(NightlyArguments),
+    /// Unpack the bundle of a failure and say what it is.
+    #[command(after_help = "Example:\n  \
+        viewstorm open nights/nightly/2026-11-25/bundles/vr-storm-0123abcd.tar.gz")]
+    Open(OpenArguments),
     /// Judge a history again, or one of another tool: a run folder or a history.jsonl.
     #[command(after_help = "Examples:\n  \
         viewstorm check runs/vr-partitions/processes-0123456789ab-42\n  \
@@ -188,6 +198,40 @@ pub struct ReplayArguments {
     pub directory: PathBuf,
 }
 
+/// `viewstorm nightly`.
+#[derive(Debug, Args)]
+pub struct NightlyArguments {
+    /// The night's plan.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The night's id, from which its seeds follow; the time of day otherwise.
+    #[arg(long, value_parser = parse_night_id)]
+    pub id: Option<String>,
+    /// Where the folders of nights go.
+    #[arg(long, value_name = "DIR", default_value = "nights")]
+    pub out: PathBuf,
+    /// How many minutes it may take, instead of the plan's budget.
+    #[arg(long, value_parser = parse_minutes)]
+    pub minutes: Option<std::time::Duration>,
+    /// Print results.json instead of the summary.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `viewstorm open`.
+#[derive(Debug, Args)]
+pub struct OpenArguments {
+    /// The bundle.
+    #[arg(value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Where the run's folder goes.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub into: PathBuf,
+}
+
 /// `viewstorm check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
@@ -261,6 +305,24 @@ fn parse_seeds(text: &str) -> Result<(u64, u64), String> {
     Ok((first, last))
 }
 
+fn parse_night_id(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match text.len() {
+        1..=64 if text.chars().all(is_plain) && !text.starts_with('.') => Ok(text.to_owned()),
+        _ => Err("an id is 1 to 64 letters, digits, hyphens, underscores and dots".to_owned()),
+    }
+}
+
+fn parse_minutes(text: &str) -> Result<std::time::Duration, String> {
+    let minutes: f64 = text
+        .parse()
+        .map_err(|_| format!("\"{text}\" is no number of minutes"))?;
+    if !(minutes > 0.0 && minutes <= 100_000.0) {
+        return Err("a night takes more than 0 and at most 100000 minutes".to_owned());
+    }
+    Ok(std::time::Duration::from_secs_f64(minutes * 60.0))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -270,6 +332,19 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_night_id_names_a_folder_and_nothing_else() {
+        for right in ["2026-11-25", "12345", "a_b.c"] {
+            assert!(parse_night_id(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "..", "a/b", "a b", &"x".repeat(65)] {
+            assert!(parse_night_id(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0", "-1", "NaN", "inf", "x"] {
+            assert!(parse_minutes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

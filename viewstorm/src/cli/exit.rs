@@ -98,6 +98,8 @@ fn dispatch(verb: &Verb) -> anyhow::Result<Exit> {
         Verb::Shrink(arguments) => super::shrink::shrink(arguments),
         Verb::Reproduce(arguments) => super::shrink::reproduce(arguments),
         Verb::Mutants(arguments) => super::mutants::mutants(arguments),
+        Verb::Nightly(arguments) => super::nightly::nightly(arguments),
+        Verb::Open(arguments) => super::open::open(arguments),
         Verb::Check(arguments) => super::check::check(arguments),
         Verb::Report(arguments) => super::report::report(arguments),
         Verb::Replica(arguments) => super::replica::replica(arguments),

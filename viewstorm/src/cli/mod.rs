@@ -6,6 +6,8 @@ mod check;
 mod exit;
 mod interrupt;
 mod mutants;
+mod nightly;
+mod open;
 mod progress;
 mod replay;
 mod replica;

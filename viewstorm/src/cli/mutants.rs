@@ -10,11 +10,8 @@ use viewstorm_report::Results;
 
 use super::Exit;
 use super::arguments::MutantsArguments;
-use crate::mutants::{Campaigns, Judged, Patch, Tree, patches, table};
+use crate::mutants::{Campaigns, HOME, Judged, Patch, Tree, patches, table};
 use crate::plan::{Override, Plan, WorldKind};
-
-/// Where copies and builds go, below the tree.
-const HOME: &str = "target/mutants";
 
 pub(super) fn mutants(arguments: &MutantsArguments) -> anyhow::Result<Exit> {
     let root = Path::new(".").canonicalize().context("the tree")?;

@@ -7,4 +7,4 @@ mod tree;
 
 pub use detection::{Campaigns, Detection, Found, Judged, table};
 pub use patch::{Patch, PatchError, patches};
-pub use tree::{Tree, TreeError};
+pub use tree::{HOME, Tree, TreeError};

@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 
 use super::Patch;
 
+/// Where copies and builds go, below the tree.
+pub const HOME: &str = "target/mutants";
+
 /// A copy of the tree.
 #[derive(Debug)]
 pub struct Tree {

@@ -166,24 +166,13 @@ impl<'a> Campaign<'a> {
                 exit = 4;
             }
         }
-        let broken = run.results.verdict.checks.iter();
-        let broken: Vec<_> = broken
-            .filter(|check| check.validity != Validity::Valid)
-            .collect();
-        reasons.extend(broken.iter().flat_map(|check| {
-            let violations = check
-                .violations
-                .iter()
-                .map(|violation| violation.summary.clone());
-            check.reason.clone().into_iter().chain(violations)
-        }));
-        reasons.extend(run.results.reservations.iter().cloned());
+        reasons.extend(run.results.reasons());
         let failure = (exit != 0).then(|| Failure {
             seed,
             validity: outcome.validity,
             exit,
             reasons,
-            checks: broken.iter().map(|check| check.check.clone()).collect(),
+            checks: run.results.broken(),
         });
         Ok(SeedReport {
             exit,

@@ -4,6 +4,7 @@ mod errors;
 mod history;
 mod lifetimes;
 mod machine_faults;
+mod nightly;
 mod parity;
 mod process_machines;
 mod processes;
