@@ -10,7 +10,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::CheckpointCertificate;
+use super::durable::Part;
+use super::executor::StateRoot;
 use super::signed::{Content, Signed};
+use crate::state::{NodePath, StateNode};
 use crate::{ClientId, Digest, Message, ReplicaId, ViewNumber};
 
 /// What a null request has in the place of a digest (PBFT §4.4): no batch has it, short of breaking BLAKE3.
@@ -223,7 +226,7 @@ pub struct Status {
     pub low_water_mark: SequenceNumber,
     /// Everything up to here is committed and executed at the sender.
     pub executed: SequenceNumber,
-    /// What the sender has of each place after `executed`, up to the last of which it has heard.
+    /// What the sender has of each place after `low_water_mark`, up to the last of which it has heard.
     pub places: Vec<PlaceStatus>,
     /// The view of the latest view change that the sender has of each replica, by number; 0 for none.
     pub view_changes: Vec<ViewNumber>,
@@ -240,6 +243,26 @@ pub struct PlaceStatus {
     pub prepared: bool,
     /// It has a commit certificate.
     pub committed: bool,
+}
+
+/// ⟨FETCH⟩ (TOCS §5.3.2): to a replica that has the checkpoint. The answer is checked against the checkpoint's digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// Of which checkpoint.
+    pub sequence_number: SequenceNumber,
+    /// What is wanted of it; nothing to begin with, for what its digest is of.
+    pub nodes: Vec<(Part, NodePath)>,
+}
+
+/// ⟨META-DATA⟩ and ⟨DATA⟩ (TOCS §5.3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Of which checkpoint.
+    pub sequence_number: SequenceNumber,
+    /// What its digest is of.
+    pub root: StateRoot,
+    /// What was asked for, or the first of it.
+    pub nodes: Vec<(Part, NodePath, StateNode)>,
 }
 
 /// What replicas and clients say to one another.
@@ -259,6 +282,8 @@ pub enum PbftMessage {
     Status(Status),
     /// A batch that the receiver lacks: its digest says which.
     Batch(Batch),
+    Fetch(Fetch),
+    Data(Data),
 }
 
 /// Declares what can be signed, and where it belongs.
@@ -305,6 +330,8 @@ impl Message for PbftMessage {
             Self::NewView(_) => "NewView",
             Self::Status(_) => "Status",
             Self::Batch(_) => "Batch",
+            Self::Fetch(_) => "Fetch",
+            Self::Data(_) => "Data",
         }
     }
 
@@ -317,9 +344,12 @@ impl Message for PbftMessage {
             Self::ViewChange(message) => message.content().view(),
             Self::NewView(message) => message.new_view.content().view(),
             Self::Status(message) => Some(message.view),
-            Self::Request(_) | Self::Checkpoint(_) | Self::StableCheckpoint(_) | Self::Batch(_) => {
-                None
-            }
+            Self::Request(_)
+            | Self::Checkpoint(_)
+            | Self::StableCheckpoint(_)
+            | Self::Batch(_)
+            | Self::Fetch(_)
+            | Self::Data(_) => None,
         }
     }
 
@@ -333,6 +363,8 @@ impl Message for PbftMessage {
             Self::Checkpoint(message) => message.content().sequence_number(),
             Self::StableCheckpoint(message) => Some(message.checkpoint().sequence_number),
             Self::Status(message) => Some(message.executed),
+            Self::Fetch(message) => Some(message.sequence_number),
+            Self::Data(message) => Some(message.sequence_number),
             Self::ViewChange(_) | Self::NewView(_) | Self::Batch(_) => None,
         };
         number.map(|number| number.0)

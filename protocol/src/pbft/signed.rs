@@ -208,6 +208,11 @@ impl Authentication {
         &self.replicas
     }
 
+    /// How votes prove whose they are.
+    pub fn mode(&self) -> AuthenticationMode {
+        self.mode
+    }
+
     /// Says something, with the proof that the configuration has for it.
     pub fn sign<M: Content>(&self, content: M) -> Verified<M> {
         let bytes = encode(&content);

@@ -1,5 +1,8 @@
 //! PBFT: signatures and certificates, the paper's sentences, stories, random schedules.
 
 mod certificates;
+mod cluster;
 mod keys;
+mod paper;
+mod schedules;
 mod wire;

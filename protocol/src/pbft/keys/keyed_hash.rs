@@ -19,8 +19,13 @@ pub struct KeyedHash {
 
 impl KeyedHash {
     /// The keys of `me` in the group that has this seed.
+    pub const fn new(seed: u64, me: NodeId) -> Self {
+        Self { me, seed }
+    }
+
+    /// The same, to be shared.
     pub fn keys(seed: u64, me: NodeId) -> Keys {
-        Arc::new(Self { me, seed })
+        Arc::new(Self::new(seed, me))
     }
 
     /// The secret of one node, or of two.
