@@ -86,13 +86,6 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn is_between_replicas(&self) -> bool {
-        matches!(
-            (self.from, self.to),
-            (Address::Replica(_), Address::Replica(_))
-        )
-    }
-
     /// Whether it goes to or comes from the replica.
     pub(crate) fn touches(&self, index: usize) -> bool {
         self.from == replica(index) || self.to == replica(index)
@@ -353,7 +346,7 @@ impl Cluster {
         let recovered = Recovered {
             superblock: node.disk.superblock.clone(),
             log: node.disk.log.clone(),
-            ..Default::default()
+            format: true,
         };
         self.step(index, Event::Started(recovered));
     }
