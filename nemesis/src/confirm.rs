@@ -77,6 +77,15 @@ impl Before {
     }
 }
 
+impl Before {
+    /// Forgets those that the fault is not taken back from.
+    pub(crate) fn only(&mut self, lifted: &Hits) {
+        self.incarnations
+            .retain(|id, _| lifted.ends.contains_key(id));
+        self.down.retain(|id, _| lifted.ends.contains_key(id));
+    }
+}
+
 impl Check {
     /// What shows that the fault took effect.
     pub(crate) fn confirm(

@@ -12,6 +12,7 @@ use viewstorm_history::Timestamp;
 use viewstorm_protocol::NodeId;
 
 use crate::confirm::{Before, Check, flapping};
+use crate::healthy_core::{Core, what_stays};
 use crate::hits::{Hits, Miss};
 use crate::ledger::{LedgerEntry, Step};
 use crate::probe::{Context, Finding};
@@ -26,6 +27,8 @@ pub(crate) struct Course {
     phase: Phase,
     hits: Hits,
     before: Before,
+    /// What stays of it for ever, where only a core was healed.
+    kept: Option<Hits>,
     /// It was told something since it last looked.
     is_told: bool,
 }
@@ -84,6 +87,7 @@ impl Course {
             scheduled,
             hits: Hits::default(),
             before: Before::default(),
+            kept: None,
             is_told: false,
         }
     }
@@ -96,7 +100,7 @@ impl Course {
     pub(crate) const fn hits(&self) -> Option<&Hits> {
         match self.phase {
             Phase::Active(_) => Some(&self.hits),
-            _ => None,
+            _ => self.kept.as_ref(),
         }
     }
 
@@ -267,6 +271,25 @@ impl Course {
         Next::Wait
     }
 
+    /// Takes the fault back inside the core and leaves the rest of it for ever.
+    fn heal_core(&mut self, core: &Core, entry: &mut LedgerEntry, context: &mut Context<'_>) {
+        let is_restart = matches!(self.scheduled.fault, Fault::Restart(_));
+        let (kept, lifted) = core.part(&self.hits, is_restart, &context.grip.known);
+        let Some(stays) = what_stays(&kept) else {
+            return self.heal(entry, context);
+        };
+        self.before.only(&lifted);
+        self.hits = lifted;
+        self.kept = Some(kept);
+        if self.hits.is_nothing() {
+            context.actions.push(entry.stays(stays, context.now));
+            self.phase = Phase::Over;
+        } else {
+            entry.stays = Some(stays);
+            self.heal(entry, context);
+        }
+    }
+
     /// Takes the fault back.
     fn heal(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) {
         context.actions.push(entry.healed(context.now));
@@ -289,6 +312,20 @@ impl Course {
                 context.actions.push(entry.healed_confirmed(evidence, now));
                 self.phase = Phase::Over;
             }
+            Finding::Open(reason) if context.grip.is_settled() => {
+                // What hides it now does so for ever.
+                let is_hidden = check.is_obstructed(context);
+                if is_hidden || now >= *deadline {
+                    context.actions.push(match is_hidden {
+                        true => entry.hidden(&reason, now),
+                        false => {
+                            let is_crowded = context.grip.is_crowded(&self.hits, false);
+                            entry.fell_short(Step::Heal, &reason, is_crowded, now)
+                        }
+                    });
+                    self.phase = Phase::Over;
+                }
+            }
             Finding::Open(_)
                 if check.is_obstructed(context) || context.grip.is_crowded(&self.hits, false) =>
             {
@@ -303,8 +340,14 @@ impl Course {
         Next::Wait
     }
 
-    /// Ends it now: one that is applied is taken back, one whose time has not come never comes.
-    pub(crate) fn end(&mut self, entry: &mut LedgerEntry, context: &mut Context<'_>) {
+    /// Ends it now: one that is applied is taken back, with a core as far as that goes; one whose time has not
+    /// come never comes.
+    pub(crate) fn end(
+        &mut self,
+        core: Option<&Core>,
+        entry: &mut LedgerEntry,
+        context: &mut Context<'_>,
+    ) {
         match &mut self.phase {
             Phase::Waiting { .. } | Phase::Planned => {
                 entry.not_reached = true;
@@ -332,7 +375,10 @@ impl Course {
                         }
                     });
                 }
-                self.heal(entry, context);
+                match core {
+                    Some(core) => self.heal_core(core, entry, context),
+                    None => self.heal(entry, context),
+                }
             }
             Phase::Healing { .. } | Phase::Over => {}
         }

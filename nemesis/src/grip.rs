@@ -7,6 +7,7 @@ use std::time::Duration;
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::{Direction, NodeId, Passing, ReplicaId};
 
+use crate::healthy_core::Core;
 use crate::hits::{Hits, add_rule};
 use crate::known::{Known, Process, Replica};
 use crate::machine::{Ending, MachineRule};
@@ -25,6 +26,8 @@ const MAX_LOSS: f64 = 0.9;
 pub(crate) struct Grip {
     pub(crate) topology: Topology,
     pub(crate) known: Known,
+    /// The replicas that are healed, where not all are.
+    pub(crate) core: Option<Core>,
     links: BTreeMap<Link, LinkRule>,
     taps: BTreeMap<NodeId, Vec<TapRule>>,
     machines: BTreeMap<ReplicaId, MachineRule>,
@@ -44,6 +47,7 @@ impl Grip {
         Self {
             topology,
             known: Known::new(topology),
+            core: None,
             links: BTreeMap::new(),
             taps: BTreeMap::new(),
             machines: BTreeMap::new(),
@@ -186,6 +190,7 @@ impl Grip {
         actions: &mut Vec<Action>,
     ) {
         for id in self.topology.replica_ids() {
+            let is_kept_up = is_final && self.is_in_core(id);
             let endings = || hits.clone().filter_map(|hits| hits.ends.get(&id)).copied();
             let ordered = endings().filter(|ending| ending.order(id).is_some()).max();
             let wants_paused = hits.clone().any(|hits| hits.paused.contains(&id));
@@ -210,7 +215,7 @@ impl Grip {
                     actions.push(Action::Resume(id));
                 }
                 Process::Gone if !replica.is_held_down && !replica.is_lost => {
-                    let may_start = is_final && replica.final_starts < MAX_FINAL_STARTS;
+                    let may_start = is_kept_up && replica.final_starts < MAX_FINAL_STARTS;
                     if replica.owes_start || may_start {
                         replica.final_starts += u32::from(is_final);
                         replica.start();
@@ -222,15 +227,36 @@ impl Grip {
         }
     }
 
-    /// Whether nothing is ordered any more and every replica runs whose storage is not damaged.
+    /// Whether nothing is ordered any more and every replica runs whose storage is not damaged; outside a core
+    /// anything may stay.
     pub(crate) fn is_clean(&self) -> bool {
-        let is_up = |replica: &Replica| {
-            replica.is_lost || (replica.process == Process::Running && !replica.is_paused)
+        let is_up = |(id, replica): (ReplicaId, &Replica)| {
+            !self.is_in_core(id)
+                || replica.is_lost
+                || (replica.process == Process::Running && !replica.is_paused)
         };
-        self.links.is_empty()
+        let is_nothing_ordered = self.links.is_empty()
             && self.taps.values().all(Vec::is_empty)
-            && self.machines.is_empty()
-            && self.known.all().all(|(_, replica)| is_up(replica))
+            && self.machines.is_empty();
+        (is_nothing_ordered || self.core.is_some()) && self.known.all().all(is_up)
+    }
+
+    /// Whether nothing will change any more: a core is up, nobody is on the way to anything, and all who can have
+    /// acknowledged their rules.
+    pub(crate) fn is_settled(&self) -> bool {
+        let is_moving =
+            |replica: &Replica| matches!(replica.process, Process::Starting | Process::Dying);
+        let is_asked = |node: &NodeId| self.known.is_awake(*node) && !self.has_acknowledged(*node);
+        self.core.is_some()
+            && self.is_clean()
+            && !self.known.all().any(|(_, replica)| is_moving(replica))
+            && !self.unacknowledged.keys().any(is_asked)
+    }
+
+    /// Whether the replica is to be healed: all are where there is no core.
+    fn is_in_core(&self, id: ReplicaId) -> bool {
+        let core = self.core.as_ref();
+        core.is_none_or(|core| core.members().contains(&id))
     }
 
     /// Whether other faults than the one of `hits` stand in the way of what it does, or of what would show it.

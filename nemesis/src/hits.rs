@@ -241,6 +241,15 @@ impl Hits {
         self.link_rules().map(|(link, _)| link).chain(all).copied()
     }
 
+    /// Whether it does nothing to anybody.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.touched.is_empty()
+            && self.ends.is_empty()
+            && self.paused.is_empty()
+            && self.machines.is_empty()
+            && self.damages.is_empty()
+    }
+
     /// The nodes whose taps have rules of this fault.
     pub(crate) fn tap_nodes(&self) -> BTreeSet<NodeId> {
         self.taps.keys().copied().collect()

@@ -50,6 +50,8 @@ pub struct LedgerEntry {
     pub evidence: Option<String>,
     /// What shows that it is gone.
     pub healed_evidence: Option<String>,
+    /// What stays of it for ever, where only a core was healed.
+    pub stays: Option<String>,
     /// What went wrong: not applied, not confirmed, not healed, and why.
     pub failure: Option<String>,
     /// All that went wrong came of faults that it overlapped with, which have evidence of their own.
@@ -151,6 +153,7 @@ impl Ledger {
             healed_confirmed_at: None,
             evidence: None,
             healed_evidence: None,
+            stays: None,
             failure: None,
             overlapped: false,
             not_reached: false,
@@ -204,7 +207,18 @@ impl LedgerEntry {
 
     pub(crate) fn healed(&mut self, now: Timestamp) -> Action {
         self.healed_at = Some(now);
-        self.record(now, Stage::Heal, Value::Null)
+        let value = match &self.stays {
+            None => Value::Null,
+            Some(stays) => json!({ "stays": stays }),
+        };
+        self.record(now, Stage::Heal, value)
+    }
+
+    /// Nothing of it is taken back: all that it hits lies outside the core that is healed.
+    pub(crate) fn stays(&mut self, stays: String, now: Timestamp) -> Action {
+        let value = json!({ "stays": stays, "whole": true });
+        self.stays = Some(stays);
+        self.record(now, Stage::Heal, value)
     }
 
     pub(crate) fn healed_confirmed(&mut self, evidence: String, now: Timestamp) -> Action {
@@ -245,6 +259,18 @@ impl LedgerEntry {
             value["overlapped"] = json!(true);
         }
         self.record(now, Stage::Failed, value)
+    }
+
+    /// It is taken back, and what stays broken outside the core hides that for ever.
+    pub(crate) fn hidden(&mut self, reason: &str, now: Timestamp) -> Action {
+        let action = self.fell_short(Step::Heal, reason, true, now);
+        match action {
+            Action::Record(mut event) => {
+                event.value["hidden"] = json!(true);
+                Action::Record(event)
+            }
+            action => action,
+        }
     }
 
     fn record(&self, time: Timestamp, stage: Stage, value: Value) -> Action {

@@ -11,6 +11,7 @@ mod course;
 mod damage;
 mod fault;
 mod grip;
+mod healthy_core;
 mod hits;
 #[cfg(feature = "inject")]
 pub mod inject;

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use viewstorm_history::{Seed, Timestamp};
-use viewstorm_protocol::NodeId;
+use viewstorm_protocol::{NodeId, ReplicaId};
 
 use crate::course::{Course, Next};
 use crate::grip::Grip;
+use crate::healthy_core::Core;
 use crate::probe::Context;
 use crate::trigger::{Sighting, Sightings};
 use crate::{Action, Ledger, NemesisOptions, Observation, TapWatch, Timeline, Topology};
@@ -19,6 +20,7 @@ use crate::{Action, Ledger, NemesisOptions, Observation, TapWatch, Timeline, Top
 pub struct Nemesis {
     options: NemesisOptions,
     start: Timestamp,
+    seed: Seed,
     courses: Vec<Course>,
     grip: Grip,
     sightings: Sightings,
@@ -42,7 +44,7 @@ impl Nemesis {
         topology: Topology,
         timeline: Timeline,
         start: Timestamp,
-        _seed: Seed,
+        seed: Seed,
         options: NemesisOptions,
     ) -> Self {
         let mut ledger = Ledger::default();
@@ -53,6 +55,7 @@ impl Nemesis {
         Self {
             options,
             start,
+            seed,
             due: vec![None; timeline.faults().len()],
             courses: timeline.faults().iter().map(course).collect(),
             grip: Grip::new(topology),
@@ -90,12 +93,27 @@ impl Nemesis {
     /// Ends all faults now, and those whose time has not come never come. From now on every replica is kept
     /// running.
     pub fn heal_all(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.heal(None, now, actions);
+    }
+
+    /// Ends all faults now inside a core: a majority of the replicas, which the seed draws from those whose
+    /// storage is whole, and the clients. Outside it links between replicas stay cut and processes stay down or
+    /// paused, for ever. Hands out the core; its replicas are kept running from now on.
+    pub fn heal_core(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> BTreeSet<ReplicaId> {
+        let core = Core::draw(self.grip.topology, &self.grip.known, self.seed);
+        let members = core.members().clone();
+        self.heal(Some(core), now, actions);
+        members
+    }
+
+    fn heal(&mut self, core: Option<Core>, now: Timestamp, actions: &mut Vec<Action>) {
         self.begin(actions);
         self.is_final = true;
         for index in 0..self.courses.len() {
             let (course, entry, mut context) = self.apart(index, now, actions);
-            course.end(entry, &mut context);
+            course.end(core.as_ref(), entry, &mut context);
         }
+        self.grip.core = core;
         self.watch(actions);
         self.reconcile(now, actions);
         self.is_stirred = true;
@@ -103,7 +121,7 @@ impl Nemesis {
     }
 
     /// Whether all is over: nothing is ordered any more, every fault was shown to be gone or was recorded as
-    /// failed, and every replica runs.
+    /// failed, and every replica runs; of a core, as far as it goes.
     pub fn is_quiet(&self) -> bool {
         self.is_final && self.courses.iter().all(Course::is_over) && self.grip.is_clean()
     }

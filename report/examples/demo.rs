@@ -408,9 +408,11 @@ fn fault(index: usize, is_valid: bool) -> FaultRecord {
             "pause" => Some("process state T (stopped)".to_owned()),
             _ => None,
         },
+        stays: None,
         failure: is_unconfirmed
             .then(|| "the clock in replica 2 read +0 ms by the deadline of 500 ms".to_owned()),
         overlapped: false,
+        hidden: false,
     }
 }
 

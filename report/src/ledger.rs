@@ -37,6 +37,9 @@ pub struct FaultRecord {
     /// What the probes saw.
     #[serde(default)]
     pub evidence: Option<String>,
+    /// What stays of it for ever, where only a core of the replicas was healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<String>,
     /// What went wrong: not applied, not confirmed, not healed, and why.
     #[serde(default)]
     pub failure: Option<String>,
@@ -44,6 +47,9 @@ pub struct FaultRecord {
     /// claim does not rest on this one.
     #[serde(default)]
     pub overlapped: bool,
+    /// That it is gone can never be seen: what would show it stays broken outside the core that was healed.
+    #[serde(default)]
+    pub hidden: bool,
 }
 
 /// How many faults came and went as planned.

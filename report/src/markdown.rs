@@ -205,6 +205,8 @@ fn faults(results: &Results, origin: Timestamp) -> String {
             (None, Some(evidence)) => inline(evidence),
             (None, None) => String::new(),
         };
+        let stays = fault.stays.as_deref().map(inline);
+        let evidence = stays.map_or(evidence.clone(), |stays| format!("{stays}; {evidence}"));
         vec![
             fault.id.to_string(),
             inline(&fault.name),

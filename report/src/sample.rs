@@ -379,8 +379,10 @@ fn fault(id: u64, name: &str, from: u64, to: u64) -> FaultRecord {
         healed_at_ns: Some(at(to)),
         healed_confirmed_at_ns: Some(at(to + 15)),
         evidence: Some("4 of 4 probes did not arrive".to_owned()),
+        stays: None,
         failure: None,
         overlapped: false,
+        hidden: false,
     }
 }
 

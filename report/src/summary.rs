@@ -108,7 +108,8 @@ pub(crate) fn shortcoming(fault: &FaultRecord) -> Option<&'static str> {
     } else if fault.confirmed_at_ns.is_none() {
         Some("not confirmed")
     } else if fault.healed_at_ns.is_none() {
-        Some("not healed")
+        // It is no shortcoming of one that is to stay.
+        fault.stays.is_none().then_some("not healed")
     } else if fault.healed_confirmed_at_ns.is_none() {
         Some("heal not seen")
     } else {

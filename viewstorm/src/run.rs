@@ -10,11 +10,12 @@ use viewstorm_report::{HISTORY_FILE, Results, WriteError};
 use viewstorm_workloads::{Register, RegisterMix, RegisterOptions, Workload};
 
 use crate::judge::{JudgeError, Judgement, LATENCY_LOG_FILE, judge, latency_log};
-use crate::plan::{Arrival, Plan, WorkloadKind};
+use crate::plan::{Arrival, Liveness, Plan, WorkloadKind};
 use crate::run_facts::{Ending, FACTS_FILE, RunFacts};
 use crate::run_folder::{FolderError, PLAN_FILE, RunFolder};
 use crate::runner::{
-    Experiment, ExperimentOptions, Interrupt, Load, Progress, Recorder, RunError, RunRecord,
+    Experiment, ExperimentOptions, Healing, Interrupt, Load, Progress, Recorder, RunError,
+    RunRecord, Silences,
 };
 use crate::world::{World, WorldError};
 use crate::worlds;
@@ -117,6 +118,10 @@ fn options(plan: &Plan, seed: Seed) -> ExperimentOptions {
         Arrival::Open { rate } => Load::Open {
             rate,
             patience: plan.workload.start_timeout,
+            pauses: plan.pauses(seed).map(|pauses| Silences {
+                burst: pauses.burst,
+                pause: pauses.pause,
+            }),
         },
         Arrival::Closed => Load::Closed,
     };
@@ -126,6 +131,10 @@ fn options(plan: &Plan, seed: Seed) -> ExperimentOptions {
         load,
         operation_timeout: plan.workload.timeout,
         duration: plan.run.duration,
+        healing: match plan.check.liveness {
+            Liveness::All => Healing::All,
+            Liveness::Core => Healing::Core,
+        },
         quiesce: plan.run.quiesce,
         seed,
     }

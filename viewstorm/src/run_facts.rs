@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use viewstorm_history::History;
+use viewstorm_protocol::ReplicaId;
 
 use crate::run_folder::COMMIT;
 use crate::runner::{Lag, RunRecord, Stages};
@@ -39,6 +40,9 @@ pub struct RunFacts {
 pub struct Ending {
     /// When which stage began.
     pub stages: Stages,
+    /// The replicas that were healed after the load, where not all were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub core: Vec<ReplicaId>,
     /// Operations that were due and found no free session in time.
     pub not_started: u64,
     /// Why it ended early, if it did.
@@ -71,6 +75,7 @@ impl Ending {
     pub fn of(record: RunRecord) -> (Self, History) {
         let ending = Self {
             stages: record.stages,
+            core: record.core,
             not_started: record.not_started,
             interrupted: record.interrupted,
             unexpected_exits: record.ledger.unexpected_exits().to_vec(),

@@ -196,6 +196,19 @@ impl World {
         let mut actions = Vec::new();
         self.nemesis.heal_all(self.now, &mut actions);
         self.enact(actions);
+        self.settle(within);
+    }
+
+    /// The same, of a core of the replicas, which is handed out.
+    pub(crate) fn finish_core(&mut self, within: u64) -> BTreeSet<ReplicaId> {
+        let mut actions = Vec::new();
+        let core = self.nemesis.heal_core(self.now, &mut actions);
+        self.enact(actions);
+        self.settle(within);
+        core
+    }
+
+    fn settle(&mut self, within: u64) {
         let end = self.now + ms(within);
         while !self.nemesis.is_quiet() && self.now < end {
             let millis = u64::try_from(ms(10).as_nanos()).unwrap() + self.now.as_nanos();

@@ -78,12 +78,17 @@ fn rows(sources: &Sources<'_>, fault: &FaultRecord) -> Markup {
                 td data-label="seen gone" { (at(fault.healed_confirmed_at_ns)) }
                 td data-label="back" { (back(recovery)) }
             }
-            @if fault.failure.is_some() || fault.evidence.is_some() || shortcoming.is_some() {
+            @if fault.failure.is_some() || fault.evidence.is_some() || shortcoming.is_some()
+                || fault.stays.is_some()
+            {
                 tr.evidence {
                     td {}
                     td colspan="8" {
                         @if let Some(shortcoming) = shortcoming {
                             span.chip.unknown { (shortcoming) } " "
+                        }
+                        @if let Some(stays) = &fault.stays {
+                            span.chip { "outside the core" } " " (parts::foreign(stays)) ". "
                         }
                         @if let Some(failure) = &fault.failure {
                             span.failure { (parts::foreign(failure)) } " "

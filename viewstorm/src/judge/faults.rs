@@ -55,7 +55,11 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
             record.confirmed_at_ns = at;
             record.evidence = text("evidence");
         }
-        Stage::Heal => record.healed_at_ns = at,
+        Stage::Heal => {
+            record.stays = text("stays");
+            let is_whole = event.value.get("whole").and_then(Value::as_bool) == Some(true);
+            record.healed_at_ns = at.filter(|_| !is_whole);
+        }
         Stage::Healed => {
             record.healed_confirmed_at_ns = at;
             if let Some(evidence) = text("evidence") {
@@ -70,6 +74,7 @@ fn take(record: &mut FaultRecord, event: &FaultEvent) {
             let failure = text("failure").unwrap_or_else(|| "failed".to_owned());
             let is_others = event.value.get("overlapped").and_then(Value::as_bool) == Some(true);
             record.overlapped = is_others && (record.failure.is_none() || record.overlapped);
+            record.hidden |= event.value.get("hidden").and_then(Value::as_bool) == Some(true);
             record.failure = Some(match record.failure.take() {
                 Some(before) => format!("{before}; {failure}"),
                 None => failure,
@@ -90,9 +95,15 @@ pub(super) fn totals(ledger: &[FaultRecord]) -> FaultTotals {
     }
 }
 
-/// When the last fault was taken back; none if there was none.
-pub(super) fn last_heal(ledger: &[FaultRecord]) -> Option<Timestamp> {
-    ledger.iter().filter_map(|fault| fault.healed_at_ns).max()
+/// When the last fault was taken back; none if there was none. One that stays for ever goes on from the final heal
+/// as part of the world.
+pub(super) fn last_heal(ledger: &[FaultRecord], final_heal: Timestamp) -> Option<Timestamp> {
+    let over = |fault: &FaultRecord| {
+        fault
+            .healed_at_ns
+            .or(fault.stays.as_ref().map(|_| final_heal))
+    };
+    ledger.iter().filter_map(over).max()
 }
 
 /// The time of each fault that was applied, until it was taken back or the load ended.
@@ -119,14 +130,15 @@ pub(super) fn windows(ledger: &[FaultRecord], load_end: Timestamp) -> Vec<Phase>
 /// Why a fault keeps a run from being valid; none if it went as planned, if its time never came, or if other
 /// faults, which are shown themselves, were all that stood in its way.
 pub(super) fn reservation(fault: &FaultRecord) -> Option<String> {
+    let stays_whole = fault.stays.is_some() && fault.healed_at_ns.is_none();
     let is_gone = fault.healed_at_ns.is_none() || fault.healed_confirmed_at_ns.is_some();
-    if fault.overlapped && is_gone {
+    if fault.overlapped && (is_gone || fault.hidden) {
         return None;
     }
     let what = match (&fault.failure, fault.injected_at_ns, fault.confirmed_at_ns) {
         (Some(failure), ..) => failure.clone(),
         (None, Some(_), None) => "applied, and never shown to have taken effect".to_owned(),
-        (None, Some(_), Some(_)) if fault.healed_confirmed_at_ns.is_none() => {
+        (None, Some(_), Some(_)) if fault.healed_confirmed_at_ns.is_none() && !stays_whole => {
             "never shown to be gone".to_owned()
         }
         _ => return None,
@@ -185,9 +197,28 @@ mod tests {
             (1, Some(Timestamp(5)))
         );
         assert_eq!(reservation(&ledger[0]), None);
-        assert_eq!(last_heal(&ledger), Some(Timestamp(20)));
+        assert_eq!(last_heal(&ledger, Timestamp(90)), Some(Timestamp(20)));
         let window = &windows(&ledger, Timestamp(99))[0];
         assert_eq!((window.from, window.to), (Timestamp(6), Timestamp(20)));
+    }
+
+    #[test]
+    fn what_stays_outside_a_core_is_no_shortcoming() {
+        let begin = [
+            event(0, 1, Inject, json!({ "targets": ["r1"] })),
+            event(0, 2, Confirm, json!({ "evidence": "silence" })),
+        ];
+        let stays = |whole| json!({ "stays": "cut stay r0->r1", "whole": whole });
+        let whole = [&begin[..], &[event(0, 9, Heal, stays(true))]].concat();
+        let whole = ledger(&history(whole));
+        assert_eq!(
+            (reservation(&whole[0]), whole[0].healed_at_ns),
+            (None, None)
+        );
+        assert_eq!(last_heal(&whole, Timestamp(9)), Some(Timestamp(9)));
+        // The part that was taken back is to be shown gone all the same.
+        let part = [&begin[..], &[event(0, 9, Heal, stays(false))]].concat();
+        assert!(reservation(&ledger(&history(part))[0]).is_some());
     }
 
     #[test]

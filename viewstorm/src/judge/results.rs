@@ -14,7 +14,7 @@ use viewstorm_report::{
 };
 
 use super::faults;
-use super::liveness::no_progress;
+use super::liveness::{core, no_progress};
 use super::measures::{Measure, Phase, by_kind, by_phase};
 use super::operations::{Operation, operations};
 use super::outcome::outcome;
@@ -124,7 +124,7 @@ impl Run<'_> {
         let measure = Measure::of(measured.iter().copied());
         let warm = stages.load + self.plan.run.warmup;
         let load_end = stages.drain;
-        let healed = faults::last_heal(&faults);
+        let healed = faults::last_heal(&faults, stages.heal);
         let recovery = recovery(&operations, &faults, healed, (stages.load, load_end));
         let phases = by_phase(&operations, &self.phases(stages, &faults));
         if let Some(ending) = &self.facts.ending {
@@ -137,10 +137,12 @@ impl Run<'_> {
                     .filter(|one| one.due >= stages.healed)
                     .count();
                 let violations = violation.into_iter().collect();
+                let whose = core(ending).unwrap_or_else(|| "all replicas".to_owned());
+                let algorithm = format!("progress of {whose} after the heal");
                 add_check(
                     &mut verdict,
                     "liveness",
-                    ("after-heal", judged as u64),
+                    (&algorithm, judged as u64),
                     violations,
                 );
             }

@@ -22,10 +22,22 @@ pub const ALWAYS_CHECKED: &[&str] = &["replica-exits", "invariants", "liveness"]
 pub struct Check {
     /// The properties to be checked. Default: all.
     pub checks: Vec<String>,
+    /// Who is healed after the load, and has to make progress then. Default: all.
+    pub liveness: Liveness,
     /// Whether a missed bound fails a run on processes, where the machine has a say in it. Default: false.
     pub strict_bounds: bool,
     /// How well the run must do. Default: no bounds.
     pub bounds: Bounds,
+}
+
+choice! {
+    /// Who is healed after the load.
+    pub enum Liveness {
+        /// A majority, which each seed draws: what is broken outside it stays so.
+        Core = "core",
+        /// Everybody.
+        All = "all",
+    }
 }
 
 /// How well a run must do.
@@ -84,6 +96,7 @@ impl Default for Check {
         let checks = CHECKS.iter().map(|check| (*check).to_owned()).collect();
         Self {
             checks,
+            liveness: Liveness::All,
             strict_bounds: false,
             bounds: Bounds::default(),
         }
@@ -113,6 +126,7 @@ impl Check {
         };
         let check = Self {
             checks,
+            liveness: section.choice("liveness").or(default.liveness),
             strict_bounds: section.flag("strict-bounds").or(default.strict_bounds),
             bounds: Bounds::read(&mut section),
         };

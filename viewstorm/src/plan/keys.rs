@@ -41,9 +41,12 @@ pub(super) const WORKLOAD: &[&str] = &[
     "payload",
     "timeout",
     "start-timeout",
+    "pauses",
 ];
 /// `[workload.mix]`
 pub(super) const MIX: &[&str] = &["read", "write", "cas"];
+/// `[workload.pauses]`
+pub(super) const PAUSES: &[&str] = &["chance", "burst", "pause"];
 /// `[run]`
 pub(super) const RUN: &[&str] = &["warmup", "duration", "quiesce", "seed"];
 /// A list of keys of `[[nemesis]]`: those that every fault has, and these.
@@ -116,7 +119,7 @@ fault_keys!(
     RESTART: "target"
 );
 /// `[check]`
-pub(super) const CHECK: &[&str] = &["checks", "bounds", "strict-bounds"];
+pub(super) const CHECK: &[&str] = &["checks", "liveness", "bounds", "strict-bounds"];
 /// `[check.bounds]`
 pub(super) const BOUNDS: &[&str] = &["availability", "recovery", "latency-p99"];
 /// `[expect]`
@@ -130,6 +133,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("cluster.timeouts", TIMEOUTS),
     ("workload", WORKLOAD),
     ("workload.mix", MIX),
+    ("workload.pauses", PAUSES),
     ("run", RUN),
     ("nemesis", NEMESIS),
     ("check", CHECK),

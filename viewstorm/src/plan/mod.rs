@@ -27,7 +27,7 @@ mod source;
 mod suggest;
 mod workload;
 
-pub use check::{ALWAYS_CHECKED, Bounds, Check, Expect, SeedQuantifier};
+pub use check::{ALWAYS_CHECKED, Bounds, Check, Expect, Liveness, SeedQuantifier};
 pub use cluster::{Cluster, Durability, Protocol, Timeouts};
 pub use duration::write as duration_text;
 pub use error::{PlanError, PlanErrors};
@@ -37,4 +37,4 @@ pub use overrides::Override;
 pub use plan::Plan;
 pub use run::{Run, World, WorldKind};
 pub use source::Place;
-pub use workload::{Arrival, Mix, Workload, WorkloadKind};
+pub use workload::{Arrival, Mix, Pauses, Workload, WorkloadKind};

@@ -7,6 +7,7 @@ use super::model::ReadModel;
 use super::nemesis::{self, Around, Faults};
 use super::plan::Plan;
 use super::run::WorldKind;
+use super::workload::Pauses;
 
 impl Plan {
     /// The faults of a run with this seed, each with its time.
@@ -32,8 +33,21 @@ impl Plan {
             settled,
             open: Vec::new(),
         };
+        plan.workload.pauses = self.pauses(seed);
         plan.run.seed = Some(seed);
         plan
+    }
+
+    /// When the clients of a run with this seed fall silent, if they do.
+    pub fn pauses(&self, seed: Seed) -> Option<Pauses> {
+        let pauses = self
+            .workload
+            .pauses
+            .filter(|pauses| pauses.are_drawn(seed))?;
+        Some(Pauses {
+            chance: 1.0,
+            ..pauses
+        })
     }
 
     /// Whether a group that makes no progress after the heal breaks its promise. In virtual time it does; on processes

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use viewstorm_history::Seed;
 
 use super::choice::choice;
 use super::error::PlanError;
@@ -45,6 +48,9 @@ pub struct Workload {
     pub start_timeout: Duration,
     /// How often each operation is drawn.
     pub mix: Mix,
+    /// When the clients fall silent. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pauses: Option<Pauses>,
 }
 
 choice! {
@@ -77,6 +83,20 @@ pub struct Mix {
     pub write: u32,
     /// Compare-and-sets.
     pub cas: u32,
+}
+
+/// Clients that fall silent: what only the next operation would repair stays broken meanwhile. Open loop alone. Such
+/// a run has no load after its faults either.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Pauses {
+    /// The share of seeds in which they do. Default: 1.
+    pub chance: f64,
+    /// Operations come for at most this long; each time is drawn.
+    #[serde(serialize_with = "duration::serialize")]
+    pub burst: Duration,
+    /// Then none comes for at most this long; each time is drawn.
+    #[serde(serialize_with = "duration::serialize")]
+    pub pause: Duration,
 }
 
 impl Serialize for Arrival {
@@ -112,6 +132,7 @@ impl Default for Workload {
             timeout: Duration::from_secs(1),
             start_timeout: Duration::from_secs(1),
             mix: Mix::default(),
+            pauses: None,
         }
     }
 }
@@ -140,6 +161,7 @@ impl Workload {
                 .duration("start-timeout", LEAST)
                 .or(default.start_timeout),
             mix: Mix::read(&mut section),
+            pauses: Pauses::read(&mut section),
         };
         section.finish();
         (workload, endpoints)
@@ -195,6 +217,47 @@ impl Arrival {
             (Field::Here(rate, _), _) => Self::Open { rate },
             _ => Workload::default().arrival,
         }
+    }
+}
+
+impl Pauses {
+    fn read(workload: &mut Section<'_, '_>) -> Option<Self> {
+        const LEAST: Duration = Duration::from_millis(1);
+        if !workload.has("pauses") {
+            return None;
+        }
+        let mut section = workload.section("pauses", keys::PAUSES);
+        let chance = section.number("chance", "a share from 0 to 1", |share| {
+            (0.0..=1.0).contains(&share)
+        });
+        let (burst, pause) = (
+            section.duration("burst", LEAST),
+            section.duration("pause", LEAST),
+        );
+        for (key, field) in [("burst", &burst), ("pause", &pause)] {
+            if field.is_absent() {
+                let title = format!("`{}` is missing", section.full(key));
+                let label = "clients that fall silent need the longest of both";
+                let help = "for example `pauses = { burst = \"300ms\", pause = \"3s\" }`";
+                section.note(
+                    PlanError::at(section.span(), title, label)
+                        .help(help)
+                        .missing(),
+                );
+            }
+        }
+        section.finish();
+        Some(Self {
+            chance: chance.or(1.0),
+            burst: burst.value()?,
+            pause: pause.value()?,
+        })
+    }
+
+    /// Whether the clients of this seed fall silent at times.
+    pub(super) fn are_drawn(&self, seed: Seed) -> bool {
+        let mut random = ChaCha8Rng::seed_from_u64(seed.stream("pauses").0);
+        random.random::<f64>() < self.chance
     }
 }
 

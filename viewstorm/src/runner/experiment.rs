@@ -12,7 +12,7 @@ use viewstorm_workloads::{Invocation, UnreadableResult, Workload};
 
 use super::lag::LagRecorder;
 use super::sessions::{Outstanding, Sessions, process_of};
-use super::{Arrivals, Counts, Lag, Recorder};
+use super::{Arrivals, Counts, Lag, Recorder, Silences};
 use crate::world::{BrokenTheorem, Occurrence, World, WorldError, WorldFacts};
 
 /// How long the replicas may take to come up and elect their first primary.
@@ -32,9 +32,20 @@ pub enum Load {
         rate: f64,
         /// How long a due operation waits for a free session.
         patience: Duration,
+        /// When the clients fall silent. Those that do say nothing new after the load either.
+        pauses: Option<Silences>,
     },
     /// Closed loop: every session invokes again as soon as it is free.
     Closed,
+}
+
+/// Who is healed after the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Healing {
+    /// Everybody.
+    All,
+    /// A majority, which the seed draws: what is broken outside it stays so.
+    Core,
 }
 
 /// What an experiment is, apart from its world, workload and faults.
@@ -50,6 +61,8 @@ pub struct ExperimentOptions {
     pub operation_timeout: Duration,
     /// How long the load goes on before the final heal.
     pub duration: Duration,
+    /// Who is healed after the load.
+    pub healing: Healing,
     /// How long the final heal, and then the final reads, may take.
     pub quiesce: Duration,
     /// The run's seed.
@@ -94,6 +107,8 @@ pub struct RunRecord {
     pub not_started: u64,
     /// When which stage began.
     pub stages: Stages,
+    /// The replicas that were healed, where not all were.
+    pub core: Vec<ReplicaId>,
     /// Why the run ended early, if it did.
     pub interrupted: Option<String>,
     /// Answers that were none.
@@ -132,6 +147,7 @@ pub struct Experiment<'a> {
     arrivals: Option<Arrivals>,
     final_reads: Vec<Invocation>,
     stages: Stages,
+    core: Vec<ReplicaId>,
     anomalies: Vec<String>,
     broken: Vec<BrokenTheorem>,
     lag: LagRecorder,
@@ -156,9 +172,11 @@ impl<'a> Experiment<'a> {
             NemesisOptions::default(),
         );
         let arrivals = match options.load {
-            Load::Open { rate, patience } => {
-                Some(Arrivals::new(rate, start, patience, options.seed))
-            }
+            Load::Open {
+                rate,
+                patience,
+                pauses,
+            } => Some(Arrivals::new(rate, start, patience, pauses, options.seed)),
             Load::Closed => None,
         };
         let mut experiment = Self {
@@ -175,6 +193,7 @@ impl<'a> Experiment<'a> {
                 load: start,
                 ..Stages::default()
             },
+            core: Vec::new(),
             anomalies: Vec::new(),
             broken: Vec::new(),
             lag: LagRecorder::default(),
@@ -243,16 +262,22 @@ impl<'a> Experiment<'a> {
     ) -> Result<RunRecord, RunError> {
         let now = self.world.now();
         self.stages.end = now;
+        let mut extra = Map::new();
+        if !self.core.is_empty() {
+            let core: Vec<_> = self.core.iter().map(ToString::to_string).collect();
+            extra.insert("core".to_owned(), core.into());
+        }
         let end = End {
             time: now,
             interrupted: interrupted.clone(),
-            extra: Map::new(),
+            extra,
         };
         Ok(RunRecord {
             history: self.recorder.finish(end)?,
             ledger: self.nemesis.ledger().clone(),
             not_started: self.arrivals.as_ref().map_or(0, Arrivals::not_started),
             stages: self.stages,
+            core: self.core,
             interrupted,
             anomalies: self.anomalies,
             broken: self.broken,
@@ -266,10 +291,7 @@ impl<'a> Experiment<'a> {
         match stage {
             Stage::Load if interrupted || now >= self.stages.load + self.options.duration => {
                 self.stages.heal = now;
-                self.nemesis.heal_all(now, &mut self.actions);
-                if interrupted {
-                    self.stop_load(now);
-                }
+                self.heal(now, interrupted);
                 Stage::Heal
             }
             Stage::Heal
@@ -277,7 +299,12 @@ impl<'a> Experiment<'a> {
             {
                 self.stages.healed = now;
                 if !interrupted {
-                    self.stop_load(now + AFTER_HEAL);
+                    self.stop_load(match self.falls_silent() {
+                        true => now,
+                        false => now + AFTER_HEAL,
+                    });
+                    // Whoever waits at the heal is to be answered: no timeout may hide one that is not.
+                    self.sessions.extend(now + self.options.quiesce);
                 }
                 Stage::Drain
             }
@@ -293,6 +320,28 @@ impl<'a> Experiment<'a> {
             }
             stage => stage,
         }
+    }
+
+    /// A run that is cut short leaves nothing broken behind.
+    fn heal(&mut self, now: Timestamp, interrupted: bool) {
+        match self.options.healing {
+            Healing::Core if !interrupted => {
+                let core = self.nemesis.heal_core(now, &mut self.actions);
+                self.core = core.into_iter().collect();
+            }
+            Healing::Core | Healing::All => self.nemesis.heal_all(now, &mut self.actions),
+        }
+        if interrupted || self.falls_silent() {
+            self.stop_load(now);
+        }
+        if self.falls_silent() {
+            // Nothing new will come to the help of those who wait.
+            self.sessions.extend(now + 2 * self.options.quiesce);
+        }
+    }
+
+    fn falls_silent(&self) -> bool {
+        matches!(self.options.load, Load::Open { pauses, .. } if pauses.is_some())
     }
 
     /// Whether no operation is under way and none waits for a session.

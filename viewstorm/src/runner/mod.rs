@@ -12,9 +12,9 @@ mod lag;
 mod recorder;
 mod sessions;
 
-pub use arrivals::Arrivals;
+pub use arrivals::{Arrivals, Silences};
 pub use experiment::{
-    Experiment, ExperimentOptions, Interrupt, Load, Progress, RunError, RunRecord, Stages,
+    Experiment, ExperimentOptions, Healing, Interrupt, Load, Progress, RunError, RunRecord, Stages,
 };
 pub use lag::Lag;
 pub use recorder::{Counts, Recorder};

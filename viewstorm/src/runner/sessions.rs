@@ -91,6 +91,17 @@ impl Sessions {
         Some((client, outstanding))
     }
 
+    /// Nobody who waits now gives up before `deadline`.
+    pub(super) fn extend(&mut self, deadline: Timestamp) {
+        for (client, outstanding) in &mut self.busy {
+            if outstanding.deadline < deadline {
+                self.deadlines.remove(&(outstanding.deadline, *client));
+                outstanding.deadline = deadline;
+                self.deadlines.insert((deadline, *client));
+            }
+        }
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
@@ -145,5 +156,16 @@ mod tests {
         let again = sessions.start(outstanding(30)).unwrap();
         assert_eq!(again, two);
         assert_eq!(sessions.outstanding(), 2);
+        sessions.extend(Timestamp(25));
+        assert_eq!(
+            sessions.next_deadline(),
+            Some(Timestamp(30)),
+            "none gives up sooner"
+        );
+        sessions.extend(Timestamp(40));
+        assert!(sessions.expire(Timestamp(39)).is_none());
+        assert!(
+            sessions.expire(Timestamp(40)).is_some() && sessions.expire(Timestamp(40)).is_some()
+        );
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use viewstorm::plan::{
-    Arrival, Bounds, Check, Cluster, Durability, Expect, Faults, Mix, Model, Network, Nodes, Plan,
-    Protocol, Run, SeedQuantifier, Timeouts, Timing, Workload, WorkloadKind, World, WorldKind,
+    Arrival, Bounds, Check, Cluster, Durability, Expect, Faults, Liveness, Mix, Model, Network,
+    Nodes, Pauses, Plan, Protocol, Run, SeedQuantifier, Timeouts, Timing, Workload, WorkloadKind,
+    World, WorldKind,
 };
 use viewstorm_checker::Validity;
 use viewstorm_history::Seed;
@@ -72,6 +73,11 @@ prop_compose! {
         read in 0u32..100,
         write in 0u32..100,
         cas in 1u32..100,
+        pauses in prop::option::of((
+            0.0f64..=1.0,
+            duration(1_000_000..10_000_000_000),
+            duration(1_000_000..10_000_000_000),
+        )),
     ) -> Workload {
         Workload {
             kind: WorkloadKind::Register,
@@ -83,6 +89,7 @@ prop_compose! {
             timeout,
             start_timeout,
             mix: Mix { read, write, cas },
+            pauses: pauses.map(|(chance, burst, pause)| Pauses { chance, burst, pause }),
         }
     }
 }
@@ -112,12 +119,14 @@ prop_compose! {
         verdict in prop::sample::select(vec![Validity::Valid, Validity::Unknown, Validity::Invalid]),
         names_property: bool,
         any: bool,
+        core: bool,
     ) -> (Check, Expect) {
         let names_property = names_property && verdict != Validity::Valid;
         let seeds = if any { SeedQuantifier::Any } else { SeedQuantifier::Every };
         let property = names_property.then(|| checks[0].to_owned());
         let check = Check {
             checks: checks.into_iter().map(str::to_owned).collect(),
+            liveness: if core { Liveness::Core } else { Liveness::All },
             strict_bounds,
             bounds: Bounds { availability, recovery, latency_p99 },
         };
