@@ -77,6 +77,18 @@ pub trait Client {
         effects: &mut ClientEffects<Self::Message>,
     );
 
+    /// Makes `members` the group, as an administrator does: instead of an operation, and until that has come to
+    /// something. A protocol whose group never changes says so.
+    fn reconfigure(
+        &mut self,
+        _now: Instant,
+        _members: Vec<ReplicaId>,
+        effects: &mut ClientEffects<Self::Message>,
+    ) {
+        let refusal = "this protocol's group does not change".to_owned();
+        effects.reconfigured = Some(Err(refusal));
+    }
+
     /// Handles a message from a replica, which may complete the outstanding operation.
     fn receive(
         &mut self,
@@ -100,6 +112,9 @@ pub struct ClientEffects<M> {
     pub sends: Vec<(ReplicaId, M)>,
     /// The outstanding operation's result, once known.
     pub completion: Option<Completion>,
+    /// What came of the reconfiguration, once known: the epoch in which the new group works, or why it was
+    /// refused.
+    pub reconfigured: Option<Result<EpochNumber, String>>,
 }
 
 impl<M> Default for ClientEffects<M> {
@@ -107,6 +122,7 @@ impl<M> Default for ClientEffects<M> {
         Self {
             sends: Vec::new(),
             completion: None,
+            reconfigured: None,
         }
     }
 }

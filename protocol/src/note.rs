@@ -16,6 +16,13 @@ pub enum Status {
     ViewChange,
     /// Fetching what it missed; neither acknowledges nor votes with it.
     StateTransfer,
+    /// Between two epochs: fetching what the new one begins with, or replaced and serving those who fetch
+    /// (VRR §7.1).
+    Transitioning,
+    /// No member of the group: it waits to be made one.
+    Spare,
+    /// Replaced, and not needed any more (VRR §7.1.2): whoever drives it ends its process.
+    Retired,
     /// Restarted without its state; takes part in nothing (VRR §4.3).
     Recovering,
 }

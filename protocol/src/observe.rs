@@ -2,7 +2,7 @@
 //!
 //! Every accessor is cheap: a checker calls most of them after every step.
 
-use crate::{ClientId, Status, ViewNumber};
+use crate::{ClientId, ReplicaId, Status, ViewNumber};
 
 /// What may be asked of a replica between two steps. All of it is in the papers' terms and none of it is
 /// particular to one protocol.
@@ -31,6 +31,11 @@ pub trait Observe {
 
     /// The number of the session's last executed request, as the client table has it.
     fn latest_request(&self, client: ClientId) -> Option<u64>;
+
+    /// The group that committed `op`, which the replica has just learned; none: all replicas there are.
+    fn group(&self, _op: u64) -> Option<&[ReplicaId]> {
+        None
+    }
 
     /// Whether an operation is committed only once its record is durable on a quorum. Protocols that keep
     /// their log in memory alone answer no.

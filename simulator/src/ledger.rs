@@ -236,8 +236,13 @@ impl Ledger {
         }
         self.log_changed(now, replica, core, before.as_ref(), (written, durable));
         let from = before.map_or(0, |before| before.commit);
+        // What ends an epoch was committed in it, though the replica may have left it since.
+        let in_epoch = before.map_or(after.view, |before| match before.view.epoch {
+            epoch if epoch == after.view.epoch => after.view,
+            _ => before.view,
+        });
         for op in from + 1..=after.commit {
-            self.op_committed(now, replica, op, after.view, core.commits_from_disk());
+            self.op_committed(now, replica, op, in_epoch, core);
         }
         if after.leads && before.is_none_or(|before| !before.leads || before.view != after.view) {
             self.primary_began(now, replica, core, after.view);
@@ -313,7 +318,7 @@ impl Ledger {
         replica: ReplicaId,
         op: u64,
         view: ViewNumber,
-        from_disk: bool,
+        core: &impl Observe,
     ) {
         let digest = entry(&self.replicas[usize::from(replica.0)].log, op).copied();
         let proof = committed_logs_are_prefixes_of_one_another(&self.committed, op, digest);
@@ -332,8 +337,11 @@ impl Ledger {
             view,
             by: replica,
         });
-        if from_disk {
-            let durable_logs = self.replicas.iter().map(|seen| seen.durable.as_slice());
+        if core.commits_from_disk() {
+            let all: Vec<_> = (0..).map(ReplicaId).take(self.replicas.len()).collect();
+            let group = core.group(op).unwrap_or(&all);
+            let durable_log = |id: &ReplicaId| self.replicas[usize::from(id.0)].durable.as_slice();
+            let durable_logs = group.iter().map(durable_log);
             let proof = acknowledged_is_durable_on_a_quorum(durable_logs, op, digest);
             self.judge(Theorem::AcknowledgedIsDurableOnAQuorum, now, replica, proof);
         }

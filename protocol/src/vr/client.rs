@@ -1,4 +1,5 @@
-//! The client's half (VRR §4.1): one request at a time, to the primary it believes in, then to all.
+//! The client's half (VRR §4.1): one request at a time, to the primary it believes in, then to all. And the
+//! administrator's (§7): a reconfiguration, and then a `CheckEpoch` that shows that the new group works.
 
 use std::time::Duration;
 
@@ -7,8 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::config::OPERATION_BYTES_MAX;
 use super::configuration::Configuration;
-use super::message::{Request, VrMessage};
-use crate::{Client, ClientEffects, ClientId, Completion, Instant, ReplicaId, ViewNumber};
+use super::message::{NewEpoch, Refused, Reply, Request, VrMessage};
+use super::operation::Operation;
+use crate::{
+    Client, ClientEffects, ClientId, Completion, EpochNumber, Instant, ReplicaId, ViewNumber,
+};
 
 /// How patient a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ impl Default for VrClientTimeouts {
 pub struct VrClient {
     id: ClientId,
     configuration: Configuration,
+    /// All replicas that there are. The paper's client finds a group that it has lost by "an out-of-band mechanism"
+    /// (VRR §7.4): this one asks around.
+    directory: Vec<ReplicaId>,
     timeouts: VrClientTimeouts,
     /// Steers where a request goes first and nothing else: a replica that lives in a view of its own must not
     /// make the client deaf to the others.
@@ -42,7 +49,7 @@ pub struct VrClient {
 /// The request that waits for its answer.
 #[derive(Debug)]
 struct Outstanding {
-    operation: Bytes,
+    operation: Operation,
     resend_at: Instant,
 }
 
@@ -52,12 +59,26 @@ impl VrClient {
         assert!(!replicas.is_empty(), "a group has at least one member");
         Self {
             id,
+            directory: replicas.clone(),
             configuration: Configuration::first(replicas),
             timeouts,
             view: ViewNumber::new(0),
             request_number: 0,
             outstanding: None,
         }
+    }
+
+    /// The same, and these replicas exist beside the group.
+    #[must_use]
+    pub fn with_spares(mut self, spares: &[ReplicaId]) -> Self {
+        self.directory.extend_from_slice(spares);
+        self.directory.sort_unstable();
+        self
+    }
+
+    /// The epoch whose group it speaks to.
+    pub fn epoch(&self) -> EpochNumber {
+        self.configuration.epoch
     }
 
     /// The number of the latest request.
@@ -70,13 +91,96 @@ impl VrClient {
         self.view
     }
 
-    fn request(&self, operation: &Bytes) -> VrMessage {
+    fn request(&self, operation: &Operation) -> VrMessage {
         VrMessage::Request(Request {
-            epoch: self.view.epoch,
+            epoch: self.configuration.epoch,
             client: self.id,
             request_number: self.request_number,
-            operation: operation.clone().into(),
+            operation: operation.clone(),
         })
+    }
+
+    fn start(
+        &mut self,
+        now: Instant,
+        operation: Operation,
+        effects: &mut ClientEffects<VrMessage>,
+    ) {
+        assert!(self.outstanding.is_none(), "one request at a time");
+        assert!(
+            operation.size() <= OPERATION_BYTES_MAX,
+            "no replica takes an operation of {} bytes",
+            operation.size()
+        );
+        self.request_number += 1;
+        effects
+            .sends
+            .push((self.primary(), self.request(&operation)));
+        self.outstanding = Some(Outstanding {
+            operation,
+            resend_at: now + self.timeouts.resend,
+        });
+    }
+
+    /// The primary it believes in.
+    fn primary(&self) -> ReplicaId {
+        self.configuration.members[self.configuration.primary(self.view)]
+    }
+
+    fn on_reply(&mut self, now: Instant, reply: Reply, effects: &mut ClientEffects<VrMessage>) {
+        if reply.request_number != self.request_number {
+            return; // An answer to an earlier request.
+        }
+        let Some(outstanding) = self.outstanding.take() else {
+            return; // An answer once more.
+        };
+        if reply.view.epoch == self.configuration.epoch {
+            self.view = reply.view;
+        }
+        match outstanding.operation {
+            Operation::Service(_) => {
+                effects.completion = Some(Completion {
+                    result: reply.result,
+                    order: reply.order,
+                });
+            }
+            // VRR §7.3: the old group may be switched off only once the new one works, which CHECKEPOCH shows.
+            Operation::Reconfiguration(_) => self.start(now, Operation::CheckEpoch, effects),
+            Operation::CheckEpoch => effects.reconfigured = Some(Ok(reply.view.epoch)),
+        }
+    }
+
+    /// VRR §7.4: the group has moved on.
+    fn on_new_epoch(
+        &mut self,
+        now: Instant,
+        message: NewEpoch,
+        effects: &mut ClientEffects<VrMessage>,
+    ) {
+        let (view, members) = (message.view, message.members);
+        let is_sound = Configuration::first(members.clone()).is_sound(&self.directory);
+        if view.epoch <= self.configuration.epoch || !is_sound {
+            return;
+        }
+        self.configuration = Configuration {
+            epoch: view.epoch,
+            ..Configuration::first(members)
+        };
+        self.view = view;
+        let primary = self.primary();
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.resend_at = now + self.timeouts.resend;
+            let operation = outstanding.operation.clone();
+            effects.sends.push((primary, self.request(&operation)));
+        }
+    }
+
+    /// What only a later attempt can change is asked again when its time comes.
+    fn on_refused(&mut self, refused: Refused, effects: &mut ClientEffects<VrMessage>) {
+        let is_current = refused.request_number == self.request_number;
+        if is_current && refused.refusal.is_final() && self.outstanding.take().is_some() {
+            effects.reconfigured = Some(Err(refused.refusal.to_string()));
+        }
     }
 }
 
@@ -84,42 +188,34 @@ impl Client for VrClient {
     type Message = VrMessage;
 
     fn invoke(&mut self, now: Instant, operation: Bytes, effects: &mut ClientEffects<VrMessage>) {
-        assert!(self.outstanding.is_none(), "one request at a time");
-        assert!(
-            operation.len() <= OPERATION_BYTES_MAX,
-            "no replica takes an operation of {} bytes",
-            operation.len()
-        );
-        self.request_number += 1;
-        let primary = self.configuration.members[self.configuration.primary(self.view)];
-        effects.sends.push((primary, self.request(&operation)));
-        self.outstanding = Some(Outstanding {
-            operation,
-            resend_at: now + self.timeouts.resend,
-        });
+        self.start(now, operation.into(), effects);
+    }
+
+    fn reconfigure(
+        &mut self,
+        now: Instant,
+        members: Vec<ReplicaId>,
+        effects: &mut ClientEffects<VrMessage>,
+    ) {
+        self.start(now, Operation::Reconfiguration(members), effects);
     }
 
     fn receive(
         &mut self,
-        _now: Instant,
+        now: Instant,
         from: ReplicaId,
         message: VrMessage,
         effects: &mut ClientEffects<VrMessage>,
     ) {
-        let VrMessage::Reply(reply) = message else {
-            return;
-        };
-        if !self.configuration.has(from) {
+        if !self.directory.contains(&from) {
             return;
         }
-        if reply.request_number != self.request_number || self.outstanding.take().is_none() {
-            return; // An answer to an earlier request, or once more.
+        match message {
+            VrMessage::Reply(reply) => self.on_reply(now, reply, effects),
+            VrMessage::NewEpoch(message) => self.on_new_epoch(now, message, effects),
+            VrMessage::Refused(refused) => self.on_refused(refused, effects),
+            _ => {}
         }
-        self.view = reply.view;
-        effects.completion = Some(Completion {
-            result: reply.result,
-            order: reply.order,
-        });
     }
 
     fn timeout(&mut self, now: Instant, effects: &mut ClientEffects<VrMessage>) {
@@ -133,7 +229,7 @@ impl Client for VrClient {
         let operation = outstanding.operation.clone();
         // VRR §4.1: "If a client doesn't receive a timely response to a request, it re-sends the request to
         // all replicas."
-        for replica in &self.configuration.members {
+        for replica in &self.directory {
             effects.sends.push((*replica, self.request(&operation)));
         }
     }

@@ -32,6 +32,8 @@ pub const UNSYNCED_MAX: usize = 4096;
 pub const CLIENT_TABLE_MAX: usize = 1 << 18;
 /// Messages that name a view further ahead than this are refused.
 pub const VIEW_LEAD_MAX: u64 = 1 << 32;
+/// A `StartEpoch` that names an epoch further ahead than this is refused.
+pub const EPOCH_LEAD_MAX: u64 = 1 << 32;
 /// How many times the patience with an unfinished view change doubles.
 pub const BACKOFF_MAX: u32 = 5;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::log::OpNumber;
+use super::log::{LogEntry, OpNumber};
 use crate::{EpochNumber, Quorum, ReplicaId, ViewNumber};
 
 /// The fewest members that a group can be reconfigured to (VRR §7.1): fewer mask no crash.
@@ -18,6 +18,9 @@ pub struct Configuration {
     /// The op-number of the reconfiguration that ended the epoch before: all up to and with it is the old
     /// group's, all after it this one's.
     pub start: OpNumber,
+    /// The checksum of the log up to `start`: whoever has that log has what the epoch begins with, whether or not
+    /// it knew that all of it was committed. So no crash of everybody can lose who knew it.
+    pub checksum: u64,
     /// The members, ascending. A replica's number (VRR §4) is its index here.
     pub members: Vec<ReplicaId>,
     /// The members of the epoch before, who have the log up to `start`; none before the first epoch.
@@ -30,16 +33,19 @@ impl Configuration {
         Self {
             epoch: EpochNumber(0),
             start: OpNumber::ZERO,
+            checksum: 0,
             members,
             old_members: Vec::new(),
         }
     }
 
-    /// The configuration after this one, which a reconfiguration to `members` at `start` begins.
-    pub fn next(&self, start: OpNumber, members: Vec<ReplicaId>) -> Self {
+    /// The configuration after this one, which the `end` of this epoch's log, a reconfiguration to `members`,
+    /// begins.
+    pub(super) fn next(&self, end: &LogEntry, members: Vec<ReplicaId>) -> Self {
         Self {
             epoch: self.epoch.next(),
-            start,
+            start: end.op,
+            checksum: end.checksum,
             members,
             old_members: self.members.clone(),
         }
@@ -115,9 +121,11 @@ mod tests {
 
     #[test]
     fn a_configuration_tells_who_comes_goes_and_stays() {
-        let first = Configuration::first(replicas(&[0, 1, 2]));
-        let next = first.next(OpNumber(7), replicas(&[1, 2, 3, 4]));
-        assert_eq!((next.epoch, next.start), (EpochNumber(1), OpNumber(7)));
+        let next = Configuration {
+            epoch: EpochNumber(1),
+            old_members: replicas(&[0, 1, 2]),
+            ..Configuration::first(replicas(&[1, 2, 3, 4]))
+        };
         assert_eq!(next.added().collect::<Vec<_>>(), replicas(&[3, 4]));
         assert_eq!(next.replaced().collect::<Vec<_>>(), replicas(&[0]));
         assert_eq!(

@@ -23,6 +23,8 @@ pub struct Superblock {
     pub log_view: ViewNumber,
     /// The group of the view's epoch.
     pub configuration: Configuration,
+    /// The replica was replaced and its part is over: it waits to be made a member again.
+    pub retired: bool,
 }
 
 /// A change of the log, whole or not at all.
@@ -62,6 +64,7 @@ impl<S> VrReplica<S> {
             view: self.view,
             log_view: self.log_view,
             configuration: self.configuration.clone(),
+            retired: matches!(&self.phase, Phase::Replaced(replaced) if replaced.has_retired),
         })
     }
 

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::log::{LogSuffix, OpNumber};
 use super::operation::Operation;
-use crate::{ClientId, EpochNumber, Message, ViewNumber};
+use super::reconfiguration::Refusal;
+use crate::{ClientId, EpochNumber, Message, ReplicaId, ViewNumber};
 
 /// ⟨REQUEST op, c, s⟩ (VRR §4.1): a client to the primary, or to all when it has waited too long. An
 /// administrator's ⟨RECONFIGURATION e, c, s, new-config⟩ and ⟨CHECKEPOCH e, c, s⟩ (VRR §7) are requests like others.
@@ -154,6 +156,41 @@ pub struct RecoveredLog {
     pub suffix: LogSuffix,
 }
 
+/// ⟨STARTEPOCH e, n, old-config, new-config⟩ (VRR §7.1): an epoch has begun. To replicas that do not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartEpoch {
+    /// All of it.
+    pub configuration: Configuration,
+}
+
+/// ⟨EPOCHSTARTED e, i⟩ (VRR §7.1.1): a new member to those that are replaced. It has all that the epoch begins
+/// with, durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochStarted {
+    /// The view that the sender is in.
+    pub view: ViewNumber,
+}
+
+/// ⟨NEWEPOCH e, v, new-config⟩ (VRR §7.4): to a client that speaks to an earlier group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEpoch {
+    /// The epoch, and the view that the sender is in.
+    pub view: ViewNumber,
+    /// Its members, ascending.
+    pub members: Vec<ReplicaId>,
+}
+
+/// An administrator's request is not taken up. (The paper's primary "discards the request".)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The view that the sender is in.
+    pub view: ViewNumber,
+    /// The request.
+    pub request_number: u64,
+    /// Why.
+    pub refusal: Refusal,
+}
+
 /// What replicas and clients say to one another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
@@ -170,6 +207,10 @@ pub enum VrMessage {
     NewState(NewState),
     Recovery(Recovery),
     RecoveryResponse(RecoveryResponse),
+    StartEpoch(StartEpoch),
+    EpochStarted(EpochStarted),
+    NewEpoch(NewEpoch),
+    Refused(Refused),
 }
 
 impl Message for VrMessage {
@@ -187,6 +228,10 @@ impl Message for VrMessage {
             Self::NewState(_) => "NewState",
             Self::Recovery(_) => "Recovery",
             Self::RecoveryResponse(_) => "RecoveryResponse",
+            Self::StartEpoch(_) => "StartEpoch",
+            Self::EpochStarted(_) => "EpochStarted",
+            Self::NewEpoch(_) => "NewEpoch",
+            Self::Refused(_) => "Refused",
         }
     }
 
@@ -204,6 +249,10 @@ impl Message for VrMessage {
             Self::NewState(message) => message.view,
             Self::Recovery(message) => message.view,
             Self::RecoveryResponse(message) => message.view,
+            Self::StartEpoch(message) => message.configuration.first_view(),
+            Self::EpochStarted(message) => message.view,
+            Self::NewEpoch(message) => message.view,
+            Self::Refused(message) => message.view,
         };
         Some(view)
     }
@@ -225,6 +274,9 @@ impl Message for VrMessage {
                 let log = message.log.as_ref();
                 log.map(|log| log.suffix.op_number().0)
             }
+            Self::StartEpoch(message) => Some(message.configuration.start.0),
+            Self::EpochStarted(_) | Self::NewEpoch(_) => None,
+            Self::Refused(message) => Some(message.request_number),
         }
     }
 }
@@ -252,5 +304,9 @@ from_content!(
     GetState,
     NewState,
     Recovery,
-    RecoveryResponse
+    RecoveryResponse,
+    StartEpoch,
+    EpochStarted,
+    NewEpoch,
+    Refused
 );

@@ -20,12 +20,12 @@
 //! | `normal` | VRR §4.1: `Request`, `Prepare`, `PrepareOk`, `Commit` |
 //! | `suspicion` | VRR §4.2 step 1: `StartViewChange`, and when a view is left |
 //! | `view_change` | VRR §4.2 steps 2 to 5: `DoViewChange`, `StartView` |
+//! | `reconfiguration` | VRR §7: `StartEpoch`, `EpochStarted`, `NewEpoch` |
 //! | `state_transfer` | VRR §5.2: `GetState`, `NewState` |
 //! | `recovery` | VRR §4.3: `Recovery`, `RecoveryResponse`; a replica that has lost its state |
 //! | `restart` | a new incarnation: begins, rejoins over its own write-ahead log, or recovers |
 //!
-//! To come, each in a file of its own: `checkpoint` (§5.1),
-//! `reconfiguration` (§7), `lease` (§6.3), `witness` (§6.1).
+//! To come, each in a file of its own: `checkpoint` (§5.1), `lease` (§6.3), `witness` (§6.1).
 
 mod client;
 mod client_table;
@@ -38,6 +38,7 @@ mod message;
 mod normal;
 mod observe;
 mod operation;
+mod reconfiguration;
 mod recovery;
 mod replica;
 mod restart;
@@ -50,17 +51,19 @@ pub use client::{VrClient, VrClientTimeouts};
 pub use client_table::{ClientEntry, ClientTable};
 pub use config::DurabilityMode;
 pub use config::{
-    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX,
-    OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX,
-    VrConfig, VrTimeouts,
+    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, EPOCH_LEAD_MAX,
+    HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
+    VIEW_LEAD_MAX, VrConfig, VrTimeouts,
 };
 pub use configuration::{Configuration, MEMBERS_MAX, MEMBERS_MIN};
 pub use durable::{LogRecord, Superblock, VrRecord};
 pub use log::{Entries, LogEntry, LogSuffix, OpNumber};
 pub use message::{
-    Commit, DoViewChange, GetState, NewState, Prepare, PrepareOk, RecoveredLog, Recovery,
-    RecoveryResponse, Reply, Request, StartView, StartViewChange, VrMessage,
+    Commit, DoViewChange, EpochStarted, GetState, NewEpoch, NewState, Prepare, PrepareOk,
+    RecoveredLog, Recovery, RecoveryResponse, Refused, Reply, Request, StartEpoch, StartView,
+    StartViewChange, VrMessage,
 };
 pub use observe::DIVERGED;
 pub use operation::Operation;
+pub use reconfiguration::Refusal;
 pub use replica::VrReplica;

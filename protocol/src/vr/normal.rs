@@ -17,6 +17,8 @@ use super::config::{
 use super::log::{Detached, Entries, LogSuffix, OpNumber};
 use super::message::{Commit, Prepare, PrepareOk, Request};
 use super::observe::DIVERGED;
+use super::operation::Operation;
+use super::reconfiguration::Refusal;
 use super::replica::{Phase, Primary, VrEffects, VrReplica, drop_message, send_reply};
 use super::timer::Timer;
 use crate::{ClientId, Service};
@@ -40,7 +42,22 @@ impl<S: Service> VrReplica<S> {
         if request.operation.size() > OPERATION_BYTES_MAX {
             return drop(fx, "the operation is too long");
         }
+        match request.epoch.cmp(&self.view.epoch) {
+            Ordering::Less if !matches!(self.phase, Phase::Starting(_) | Phase::Retired) => {
+                return self.send_new_epoch(from, fx);
+            }
+            Ordering::Equal => {}
+            _ => return drop(fx, "of another epoch"),
+        }
+        let is_closing = self.is_closing();
+        let refusal = match &request.operation {
+            Operation::Reconfiguration(members) => self.refusal(members),
+            Operation::Service(_) | Operation::CheckEpoch => None,
+        };
         let Phase::Primary(primary) = &mut self.phase else {
+            if matches!(request.operation, Operation::Reconfiguration(_)) {
+                self.refuse(from, request.request_number, Refusal::NotPrimary, fx);
+            }
             return drop(fx, "not the primary");
         };
         // VRR §4.1 step 2: "If the request-number s isn't larger than the information in the table it drops
@@ -60,6 +77,14 @@ impl<S: Service> VrReplica<S> {
         let in_flight = primary.in_flight.get(&from);
         if in_flight.is_some_and(|latest| request.request_number <= *latest) {
             return drop(fx, "already in progress");
+        }
+        if let Some(refusal) = refusal {
+            return self.refuse(from, request.request_number, refusal, fx);
+        }
+        // VRR §7.1: it "immediately stops accepting other client requests; the reconfiguration request is the last
+        // request processed in the current epoch". A new primary that finds one on top of its log likewise (§7.2).
+        if is_closing {
+            return drop(fx, "a reconfiguration ends the epoch");
         }
         if primary.queue.len() >= QUEUE_MAX {
             return drop(fx, "the queue is full");

@@ -2,9 +2,10 @@
 
 use super::client_table::ClientTable;
 use super::config::VrConfig;
+use super::configuration::Configuration;
 use super::log::{LogEntry, OpNumber};
 use super::replica::{Phase, VrReplica};
-use crate::{ClientId, Observe, State, Status, ViewNumber};
+use crate::{ClientId, Observe, ReplicaId, State, Status, ViewNumber};
 
 /// The reason in [`Dropped`](crate::ProtocolEvent::Dropped) when a message contradicts what this replica knows to
 /// be committed or prepared in the same view. No honest run has it: whoever sees it has found a bug.
@@ -16,13 +17,25 @@ impl<S> VrReplica<S> {
         &self.config
     }
 
+    /// The group of its epoch.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
     /// What it is doing.
     pub fn status(&self) -> Status {
         match self.phase {
             Phase::Starting(_) | Phase::Recovering(_) => Status::Recovering,
             Phase::Primary(_) | Phase::Backup(_) => Status::Normal,
             Phase::ViewChange(_) => Status::ViewChange,
-            Phase::StateTransfer(_) => Status::StateTransfer,
+            Phase::StateTransfer(_) if self.log_view.epoch == self.view.epoch => {
+                Status::StateTransfer
+            }
+            Phase::StateTransfer(_) | Phase::Transition(_) | Phase::Replaced(_) => {
+                Status::Transitioning
+            }
+            Phase::Spare => Status::Spare,
+            Phase::Retired => Status::Retired,
         }
     }
 
@@ -114,6 +127,14 @@ impl<S> Observe for VrReplica<S> {
     fn latest_request(&self, client: ClientId) -> Option<u64> {
         let entry = self.executor.table().get(client);
         entry.map(|entry| entry.request_number)
+    }
+
+    fn group(&self, op: u64) -> Option<&[ReplicaId]> {
+        let configuration = &self.configuration;
+        Some(match op <= configuration.start.0 {
+            true => &configuration.old_members,
+            false => &configuration.members,
+        })
     }
 
     fn commits_from_disk(&self) -> bool {

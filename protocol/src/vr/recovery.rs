@@ -40,7 +40,7 @@ pub(super) struct Recovering {
 impl<S: Service> VrReplica<S> {
     /// VRR §4.3 step 1. What is committed of an own log is executed at once.
     pub(super) fn transition_to_recovering(&mut self, committed: OpNumber, fx: &mut VrEffects) {
-        let members = self.config.replicas.len();
+        let members = self.configuration.members.len();
         let phase = Recovering {
             responses: vec![None; members],
             recovering: vec![false; members],
@@ -52,6 +52,10 @@ impl<S: Service> VrReplica<S> {
         self.advance_commit(committed, fx);
         self.say_if_stuck(fx);
         self.send_recovery(fx);
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        matches!(self.phase, Phase::Recovering(_))
     }
 
     /// Asks, until enough have answered.
@@ -209,7 +213,7 @@ impl<S: Service> VrReplica<S> {
     /// One more chunk.
     fn on_state_for_recovery(&mut self, message: &NewState, fx: &mut VrEffects) {
         let waits = matches!(&self.phase, Phase::Recovering(phase) if phase.installing.is_none());
-        if waits && self.accept_committed(message, fx) {
+        if waits && self.accept_committed(message, OpNumber(u64::MAX), fx) {
             if let Phase::Recovering(phase) = &mut self.phase {
                 phase.asked_primary = false;
             }

@@ -1,6 +1,7 @@
 //! One replica: its state, the dispatch of events, and every change of status.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -10,13 +11,15 @@ use super::durable::{Durability, VrRecord};
 use super::executor::Executor;
 use super::log::{Log, OpNumber};
 use super::message::{Prepare, Request, StartViewChange, VrMessage};
+use super::operation::Operation;
+use super::reconfiguration::{Replaced, Transition};
 use super::recovery::Recovering;
 use super::suspicion::Ask;
 use super::timer::{Jitter, Timer, Timers};
 use super::view_change::Vote;
 use crate::{
     Address, ClientId, Effects, Event, Instant, Message, Protocol, ProtocolEvent, Quorum, RecordId,
-    Service, Status, ViewNumber,
+    ReplicaId, Service, Status, ViewNumber,
 };
 
 /// What a replica's effects are made of.
@@ -28,6 +31,8 @@ pub struct VrReplica<S> {
     pub(super) config: VrConfig,
     /// The group of the view's epoch.
     pub(super) configuration: Configuration,
+    /// The group of the next epoch, which begins at the end of the step that has committed it.
+    pub(super) next_configuration: Option<Configuration>,
     /// This replica's number; that of nobody if it is no member.
     pub(super) me: usize,
     pub(super) quorum: Quorum,
@@ -59,6 +64,14 @@ pub(super) enum Phase {
     ViewChange(ViewChange),
     StateTransfer(StateTransfer),
     Recovering(Recovering),
+    /// A member that has yet to fetch what its epoch begins with.
+    Transition(Transition),
+    /// No member any more, and needed by the group that is.
+    Replaced(Replaced),
+    /// No member. A reconfiguration may make it one.
+    Spare,
+    /// No member any more, and not needed: its process ends.
+    Retired,
 }
 
 /// Normal, as the view's primary.
@@ -145,6 +158,7 @@ impl<S: Service> VrReplica<S> {
             attempts: 0,
             now: Instant::ORIGIN,
             configuration,
+            next_configuration: None,
             config,
         }
     }
@@ -164,41 +178,76 @@ impl<S: Service> VrReplica<S> {
             (Address::Client(client), VrMessage::Request(request)) => {
                 return self.on_request(client, request, fx);
             }
-            (Address::Replica(id), message) => match self.configuration.number_of(id) {
-                Some(index) if index != self.me => (index, message),
-                _ => return drop_message(fx, kind, "not from another member"),
-            },
-            _ => return drop_message(fx, kind, "not for a client to say"),
+            (Address::Replica(id), message) if id != self.config.me => (id, message),
+            _ => return drop_message(fx, kind, "not for it to say"),
         };
         self.on_replica_message(from.0, from.1, fx);
     }
 
-    fn on_replica_message(&mut self, from: usize, message: VrMessage, fx: &mut VrEffects) {
+    /// VRR §7.1: "Replicas only process messages ... that match the epoch they are in."
+    fn on_replica_message(&mut self, from: ReplicaId, message: VrMessage, fx: &mut VrEffects) {
         let kind = message.kind();
-        if matches!(self.phase, Phase::Starting(_)) {
-            return drop_message(fx, kind, "starting");
+        if matches!(self.phase, Phase::Starting(_) | Phase::Retired) {
+            return drop_message(fx, kind, "starting, or retired");
         }
-        let view = message.view().unwrap_or_default().number;
-        if view > self.view.number.saturating_add(VIEW_LEAD_MAX) {
-            return drop_message(fx, kind, "names an absurd view");
+        let Some(view) = message.view() else {
+            return drop_message(fx, kind, "not for a replica to say");
+        };
+        match (view.epoch.cmp(&self.view.epoch), message) {
+            (Ordering::Less, _) => {
+                drop_message(fx, kind, "of an earlier epoch");
+                self.inform(from, fx);
+            }
+            (_, VrMessage::StartEpoch(message)) => self.on_start_epoch(from, message, fx),
+            (Ordering::Greater, _) => {
+                drop_message(fx, kind, "of a later epoch");
+                self.ask_for_epoch(from, fx);
+            }
+            (Ordering::Equal, _)
+                if view.number > self.view.number.saturating_add(VIEW_LEAD_MAX) =>
+            {
+                drop_message(fx, kind, "names an absurd view");
+            }
+            (_, VrMessage::EpochStarted(_)) => self.on_epoch_started(from, fx),
+            (_, VrMessage::GetState(message)) if !self.is_recovering() => {
+                self.on_get_state(from, message, fx);
+            }
+            (_, VrMessage::NewState(message)) if !self.is_recovering() => {
+                self.on_new_state(from, message, fx);
+            }
+            (_, message) => match self.configuration.number_of(from) {
+                Some(from) => self.on_member_message(from, message, fx),
+                None => drop_message(fx, kind, "not from a member"),
+            },
         }
-        if matches!(self.phase, Phase::Recovering(_)) {
+    }
+
+    fn on_member_message(&mut self, from: usize, message: VrMessage, fx: &mut VrEffects) {
+        let kind = message.kind();
+        if matches!(self.phase, Phase::Replaced(_) | Phase::Spare) {
+            return drop_message(fx, kind, "not a member");
+        }
+        if self.is_recovering() {
             return self.on_message_while_recovering(from, message, fx);
         }
         match message {
+            // VRR §7.1.1: it takes part in no decision of an epoch whose beginning it does not have.
+            VrMessage::StartViewChange(_)
+            | VrMessage::DoViewChange(_)
+            | VrMessage::PrepareOk(_)
+                if self.is_transitioning() =>
+            {
+                drop_message(fx, kind, "transitioning");
+            }
             VrMessage::Prepare(message) => self.on_prepare(from, message, fx),
             VrMessage::PrepareOk(message) => self.on_prepare_ok(from, message, fx),
             VrMessage::Commit(message) => self.on_commit(from, message, fx),
             VrMessage::StartViewChange(message) => self.on_start_view_change(from, message, fx),
             VrMessage::DoViewChange(message) => self.on_do_view_change(from, message, fx),
             VrMessage::StartView(message) => self.on_start_view(from, message, fx),
-            VrMessage::GetState(message) => self.on_get_state(from, message, fx),
-            VrMessage::NewState(message) => self.on_new_state(from, message, fx),
             VrMessage::Recovery(message) => self.on_recovery(from, message, fx),
             VrMessage::RecoveryResponse(_) => drop_message(fx, kind, "not recovering"),
-            VrMessage::Request(_) | VrMessage::Reply(_) => {
-                drop_message(fx, kind, "not for a replica to say");
-            }
+            _ => drop_message(fx, kind, "not for a replica to say"),
         }
     }
 
@@ -213,6 +262,17 @@ impl<S: Service> VrReplica<S> {
             }
             Phase::ViewChange(_) => self.try_start_view(fx),
             Phase::Recovering(_) => self.try_recover(fx),
+            Phase::Transition(Transition {
+                installing: Some(awaited),
+            }) if *awaited <= record => {
+                self.transition_to_primary(fx);
+            }
+            Phase::Replaced(Replaced {
+                awaited: Some(awaited),
+                ..
+            }) if *awaited <= record => {
+                self.transition_to_retired(fx);
+            }
             _ => {}
         }
     }
@@ -239,6 +299,10 @@ impl<S: Service> VrReplica<S> {
             (Timer::Repair, Phase::StateTransfer(_)) => self.retry_state_transfer(fx),
             (Timer::Resend, Phase::Recovering(_)) => self.send_recovery(fx),
             (Timer::Repair, Phase::Recovering(_)) => self.try_recover(fx),
+            (Timer::Repair, Phase::Transition(_) | Phase::Replaced(_)) => {
+                self.continue_transition(fx);
+            }
+            (Timer::Resend, Phase::Replaced(_)) => self.resend_start_epoch(fx),
             (timer, phase) => unreachable!("{timer:?} is not set in {phase:?}"),
         }
     }
@@ -363,13 +427,21 @@ impl<S: Service> VrReplica<S> {
             let Some(executed) = executed else {
                 continue;
             };
-            fx.note(ProtocolEvent::Executed {
-                op: entry.op.0,
-                order: executed.order,
-                client: entry.client,
-                request: entry.request_number,
-                digest: self.executor.digest(),
-            });
+            match &entry.operation {
+                Operation::Service(_) => fx.note(ProtocolEvent::Executed {
+                    op: entry.op.0,
+                    order: executed.order,
+                    client: entry.client,
+                    request: entry.request_number,
+                    digest: self.executor.digest(),
+                }),
+                // One of an earlier epoch has already happened (VRR §7.2).
+                Operation::Reconfiguration(members) if entry.view.epoch == self.view.epoch => {
+                    let next = self.configuration.next(entry, members.clone());
+                    self.next_configuration = Some(next);
+                }
+                Operation::Reconfiguration(_) | Operation::CheckEpoch => {}
+            }
             // VRR §4.1 step 7: "the backup ... does not send a reply to the client".
             if matches!(self.phase, Phase::Primary(_)) {
                 send_reply(self.view, entry.client, &executed, fx);
@@ -470,6 +542,7 @@ impl<S: Service> Protocol for VrReplica<S> {
             Event::Persisted(record) => self.on_persisted(record, effects),
             Event::Timeout => self.on_timeout(effects),
         }
+        self.begin_next_epoch(effects);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

@@ -38,9 +38,12 @@ impl<S: Service> VrReplica<S> {
 
     /// The first superblock is durable.
     pub(super) fn on_formatted(&mut self, fx: &mut VrEffects) {
-        match self.is_primary_of(self.view) {
-            true => self.transition_to_primary(fx),
-            false => self.transition_to_backup(fx),
+        if !self.configuration.has(self.config.me) {
+            self.enter(Phase::Spare, fx);
+        } else if self.is_primary_of(self.view) {
+            self.transition_to_primary(fx);
+        } else {
+            self.transition_to_backup(fx);
         }
     }
 
@@ -56,6 +59,12 @@ impl<S: Service> VrReplica<S> {
         self.transition_to_recovering(commit_number, fx);
     }
 
+    /// Whether it is neither of its epoch's group nor of the one before.
+    fn is_stranger(&self) -> bool {
+        let me = self.config.me;
+        !self.configuration.has(me) && !self.configuration.replaces(me)
+    }
+
     fn restart(&mut self, superblock: Superblock, log: Vec<VrRecord>, fx: &mut VrEffects) {
         assert!(superblock.log_view <= superblock.view);
         assert_eq!(superblock.view.epoch, superblock.configuration.epoch);
@@ -66,7 +75,13 @@ impl<S: Service> VrReplica<S> {
         self.durability = Durability::recovered(log.op_number());
         self.log = log;
         self.advance_commit(commit_number, fx);
-        if self.log_view < self.view {
+        if superblock.retired || self.is_stranger() {
+            self.enter(Phase::Spare, fx);
+        } else if !self.configuration.has(self.config.me) {
+            self.transition_to_replaced(fx);
+        } else if self.is_transitioning() {
+            self.transition_to_transition(fx);
+        } else if self.log_view < self.view {
             // It had left log_view, and may have voted in view.
             self.transition_to_view_change(self.view, fx);
         } else if self.is_primary_of(self.view) {

@@ -8,7 +8,7 @@ use super::message::{GetState, NewState};
 use super::observe::DIVERGED;
 use super::replica::{Phase, VrEffects, VrReplica, drop_message};
 use super::timer::Timer;
-use crate::{Service, ViewNumber};
+use crate::{Address, ReplicaId, Service, ViewNumber};
 
 impl<S: Service> VrReplica<S> {
     /// A view has started without this replica: `donor` is in it.
@@ -46,6 +46,9 @@ impl<S: Service> VrReplica<S> {
     /// The target view seems dead. This replica still knows of it, so it helps to elect a primary there; its
     /// log and log_view are as they were.
     pub(super) fn abandon_state_transfer(&mut self, fx: &mut VrEffects) {
+        if self.is_transitioning() {
+            return self.transition_to_transition(fx);
+        }
         self.transition_to_view_change(self.known_view(), fx);
     }
 
@@ -69,10 +72,7 @@ impl<S: Service> VrReplica<S> {
 
     /// Serves committed entries in any status, and the rest of the log only if it is the wanted view's. What
     /// an earlier view did not commit must not reach a replica that still lives there.
-    pub(super) fn on_get_state(&self, from: usize, message: GetState, fx: &mut VrEffects) {
-        if message.view < self.known_view() {
-            return drop_message(fx, "GetState", "of an earlier view");
-        }
+    pub(super) fn on_get_state(&self, from: ReplicaId, message: GetState, fx: &mut VrEffects) {
         let normal = matches!(self.phase, Phase::Primary(_) | Phase::Backup(_));
         let in_view = normal && message.view == self.view;
         let available = if in_view {
@@ -92,7 +92,7 @@ impl<S: Service> VrReplica<S> {
             commit_number: self.commit_number,
             suffix: self.log.suffix(message.after, last),
         };
-        self.send(from, reply, None, fx);
+        fx.send(Address::Replica(from), reply.into(), None);
     }
 
     /// Where a chunk of committed entries after `after` ends, and whether nothing committed comes after it.
@@ -112,20 +112,21 @@ impl<S: Service> VrReplica<S> {
         (last, last == self.commit_number)
     }
 
-    pub(super) fn on_new_state(&mut self, from: usize, message: NewState, fx: &mut VrEffects) {
+    pub(super) fn on_new_state(&mut self, from: ReplicaId, message: NewState, fx: &mut VrEffects) {
         match &self.phase {
             // Only entries of this view's log may be acknowledged in it.
             Phase::Backup(_) if message.view == self.view && message.op_number.is_some() => {
                 self.accept_missing(message, fx);
             }
             Phase::ViewChange(phase) if message.view == self.view && phase.installing.is_none() => {
-                if self.accept_committed(&message, fx) {
+                if self.accept_committed(&message, OpNumber(u64::MAX), fx) {
                     self.committed_arrived(fx);
                 }
             }
             Phase::StateTransfer(transfer) if message.view == transfer.target => {
                 self.continue_state_transfer(from, message, fx);
             }
+            Phase::Transition(_) | Phase::Replaced(_) => self.on_epoch_state(from, &message, fx),
             _ => drop_message(fx, "NewState", "not asked for"),
         }
     }
@@ -153,13 +154,15 @@ impl<S: Service> VrReplica<S> {
     }
 
     /// One more chunk, or the last one.
-    fn continue_state_transfer(&mut self, from: usize, message: NewState, fx: &mut VrEffects) {
-        let progress = self.accept_committed(&message, fx);
+    fn continue_state_transfer(&mut self, from: ReplicaId, message: NewState, fx: &mut VrEffects) {
+        let progress = self.accept_committed(&message, OpNumber(u64::MAX), fx);
         let complete = message.op_number == Some(message.suffix.op_number());
         if !complete || !self.has_prefix(&message.suffix) {
             if progress {
                 self.set_suspicion();
-                self.request_state(from, fx);
+                if let Some(from) = self.configuration.number_of(from) {
+                    self.request_state(from, fx);
+                }
             }
             return;
         }
@@ -174,9 +177,17 @@ impl<S: Service> VrReplica<S> {
 
     /// Takes the committed entries of a message into the log, whatever view that belongs to. Own entries after
     /// them stay unless one of them differs: then none of those after it was ever committed. Says whether
-    /// anything was news.
-    pub(super) fn accept_committed(&mut self, message: &NewState, fx: &mut VrEffects) -> bool {
-        let committed = message.commit_number.min(message.suffix.op_number());
+    /// anything was news. Nothing after `limit` is taken.
+    pub(super) fn accept_committed(
+        &mut self,
+        message: &NewState,
+        limit: OpNumber,
+        fx: &mut VrEffects,
+    ) -> bool {
+        let committed = message
+            .commit_number
+            .min(message.suffix.op_number())
+            .min(limit);
         if committed <= self.commit_number {
             return false;
         }

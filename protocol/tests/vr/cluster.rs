@@ -11,9 +11,9 @@ use viewstorm_protocol::vr::{
     VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
-    Address, Client, ClientEffects, ClientId, Completion, Effect, Effects, Event, Instant, Message,
-    Outbox, Protocol, ProtocolEvent, Quorum, Record, RecordId, Recovered, ReplicaId, Service,
-    State, Status, ViewNumber, Zone,
+    Address, Client, ClientEffects, ClientId, Completion, Effect, Effects, EpochNumber, Event,
+    Instant, Message, Observe, Outbox, Protocol, ProtocolEvent, Quorum, Record, RecordId,
+    Recovered, ReplicaId, Service, State, Status, ViewNumber, Zone,
 };
 
 /// Every operation replaces the register's value and answers with the one before, so that every result tells
@@ -117,6 +117,8 @@ pub(crate) struct Session {
     /// What it asked for, by request number from 1.
     pub(crate) operations: Vec<Bytes>,
     pub(crate) completions: Vec<Completion>,
+    /// What came of its reconfigurations.
+    pub(crate) reconfigured: Vec<Result<EpochNumber, String>>,
 }
 
 impl Session {
@@ -150,6 +152,8 @@ pub(crate) struct Cluster {
     pub(crate) durability: DurabilityMode,
     /// How many records were handed to disks.
     pub(crate) records: usize,
+    /// How many of the nodes, the first ones, are members of the first epoch's group.
+    members: usize,
     /// The oracle looks away: messages lie.
     pub(crate) unjudged: bool,
     /// Prints everything.
@@ -159,6 +163,17 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster of `members` fresh replicas and `clients` sessions. Nothing has happened yet.
     pub(crate) fn unstarted(members: usize, clients: usize, seed: u64) -> Self {
+        Self::unstarted_with_spares(members, 0, clients, seed)
+    }
+
+    /// The same, with replicas that are no members yet.
+    pub(crate) fn unstarted_with_spares(
+        members: usize,
+        spares: usize,
+        clients: usize,
+        seed: u64,
+    ) -> Self {
+        let nodes = members + spares;
         let node = |_| Node {
             core: None,
             effects: Effects::default(),
@@ -168,22 +183,25 @@ impl Cluster {
             incarnation: 0,
             has_taken_part: false,
         };
-        let replicas: Vec<_> = (0..members as u16).map(ReplicaId).collect();
+        let ids: Vec<_> = (0..nodes as u16).map(ReplicaId).collect();
+        let (replicas, spares) = ids.split_at(members);
         let session = |index: usize| {
             let id = ClientId {
                 endpoint: index as u16,
                 session: index as u64,
             };
             Session {
-                core: VrClient::new(id, replicas.clone(), VrClientTimeouts::default()),
+                core: VrClient::new(id, replicas.to_vec(), VrClientTimeouts::default())
+                    .with_spares(spares),
                 id,
                 operations: Vec::new(),
                 completions: Vec::new(),
+                reconfigured: Vec::new(),
             }
         };
         Self {
             now: Instant::ORIGIN,
-            nodes: (0..members).map(node).collect(),
+            nodes: (0..nodes).map(node).collect(),
             sessions: (0..clients).map(session).collect(),
             network: Vec::new(),
             held: Vec::new(),
@@ -194,6 +212,7 @@ impl Cluster {
             seed,
             durability: DurabilityMode::Wal,
             records: 0,
+            members,
             unjudged: false,
             trace: std::env::var_os("VR_TRACE").is_some(),
         }
@@ -201,7 +220,7 @@ impl Cluster {
 
     /// A cluster that has started in view 0.
     pub(crate) fn new(members: usize, clients: usize) -> Self {
-        Self::with_durability(members, clients, DurabilityMode::Wal)
+        Self::with(members, 0, clients, DurabilityMode::Wal)
     }
 
     /// One that keeps that much on its disks.
@@ -210,9 +229,23 @@ impl Cluster {
         clients: usize,
         durability: DurabilityMode,
     ) -> Self {
-        let mut cluster = Self::unstarted(members, clients, 7);
+        Self::with(members, 0, clients, durability)
+    }
+
+    /// One beside which there are replicas that are no members yet.
+    pub(crate) fn with_spares(members: usize, spares: usize, clients: usize) -> Self {
+        Self::with(members, spares, clients, DurabilityMode::Wal)
+    }
+
+    pub(crate) fn with(
+        members: usize,
+        spares: usize,
+        clients: usize,
+        durability: DurabilityMode,
+    ) -> Self {
+        let mut cluster = Self::unstarted_with_spares(members, spares, clients, 7);
         cluster.durability = durability;
-        for index in 0..members {
+        for index in 0..members + spares {
             cluster.restart(index);
         }
         cluster.round();
@@ -250,7 +283,7 @@ impl Cluster {
     }
 
     pub(crate) fn restart(&mut self, index: usize) {
-        let members = self.nodes.len() as u16;
+        let (members, nodes) = (self.members as u16, self.nodes.len() as u16);
         let node = &mut self.nodes[index];
         assert!(node.core.is_none(), "it is down");
         node.incarnation += 1;
@@ -261,7 +294,7 @@ impl Cluster {
             nonce: node.incarnation,
             me: ReplicaId(index as u16),
             replicas: (0..members).map(ReplicaId).collect(),
-            spares: Vec::new(),
+            spares: (members..nodes).map(ReplicaId).collect(),
             timeouts: VrTimeouts::default(),
             seed: self.seed ^ (index as u64) << 32 ^ node.incarnation,
         };
@@ -299,6 +332,33 @@ impl Cluster {
         session.operations.push(operation.clone());
         session.core.invoke(self.now, operation, &mut effects);
         self.carry_out_client(client, effects);
+    }
+
+    /// A client makes these replicas the group, as an administrator does.
+    pub(crate) fn reconfigure(&mut self, client: usize, members: &[usize]) {
+        let mut effects = ClientEffects::default();
+        let members = members.iter().map(|index| ReplicaId(*index as u16));
+        let core = &mut self.sessions[client].core;
+        core.reconfigure(self.now, members.collect(), &mut effects);
+        self.carry_out_client(client, effects);
+    }
+
+    /// The same, and waits for what comes of it.
+    pub(crate) fn reconfigured(
+        &mut self,
+        client: usize,
+        members: &[usize],
+    ) -> Result<EpochNumber, String> {
+        let before = self.sessions[client].reconfigured.len();
+        self.reconfigure(client, members);
+        let done = self.run_until(Duration::from_secs(20), |cluster| {
+            cluster.sessions[client].reconfigured.len() > before
+        });
+        assert!(
+            done,
+            "the reconfiguration to {members:?} comes to something"
+        );
+        self.sessions[client].reconfigured[before].clone()
     }
 
     /// Delivers one message.
@@ -423,12 +483,17 @@ impl Cluster {
 
     /// Whether all replicas are up, in one view, with one executed log.
     pub(crate) fn has_converged(&self) -> bool {
-        let first = match &self.nodes[0].core {
-            Some(core) => core,
-            None => return false,
+        let cores = self.nodes.iter().filter_map(|node| node.core.as_ref());
+        let Some(latest) = cores.max_by_key(|core| core.view()) else {
+            return false;
         };
-        self.nodes.iter().all(|node| {
-            node.core.as_ref().is_some_and(|core| {
+        let members = &latest.configuration().members;
+        let core_of = |id: &ReplicaId| self.nodes[usize::from(id.0)].core.as_ref();
+        let Some(first) = core_of(&members[0]) else {
+            return false;
+        };
+        members.iter().all(|id| {
+            core_of(id).is_some_and(|core| {
                 core.status() == Status::Normal
                     && core.view() == first.view()
                     && core.commit_number() == first.commit_number()
@@ -476,6 +541,10 @@ impl Cluster {
                 Effect::Note(note) => self.judge(index, note),
             }
         }
+        // Its part is over, and so is its process.
+        if self.core(index).status() == Status::Retired {
+            self.crash(index);
+        }
     }
 
     fn transmit(&mut self, from: Address, to: Address, message: VrMessage) {
@@ -493,7 +562,9 @@ impl Cluster {
         for (to, message) in effects.sends {
             self.transmit(from, Address::Replica(to), message);
         }
-        self.sessions[client].completions.extend(effects.completion);
+        let session = &mut self.sessions[client];
+        session.completions.extend(effects.completion);
+        session.reconfigured.extend(effects.reconfigured);
     }
 
     /// Theorem: whatever two replicas have committed at one op-number is the same, and a majority has it
@@ -508,15 +579,16 @@ impl Cluster {
             .collect();
         for (op, checksum) in news {
             let first = self.oracle.committed.insert(op, checksum);
-            let holders = self
-                .nodes
+            let group = self.core(index).group(op).expect("a group that changes");
+            let disks = group
                 .iter()
-                .filter(|node| node.disk.checksums.get(op as usize - 1) == Some(&checksum));
+                .map(|id| &self.nodes[usize::from(id.0)].disk.checksums);
+            let holders = disks.filter(|log| log.get(op as usize - 1) == Some(&checksum));
             match first {
                 Some(first) => assert_eq!(first, checksum, "r{index}: op {op} is committed twice"),
                 None => assert!(
                     !self.durability.keeps_log()
-                        || holders.count() >= Quorum::of(self.nodes.len()).majority(),
+                        || holders.count() >= Quorum::of(group.len()).majority(),
                     "r{index}: op {op} is committed and not durable on a majority"
                 ),
             }

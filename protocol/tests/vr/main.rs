@@ -3,6 +3,7 @@
 mod cluster;
 mod interleavings;
 mod paper;
+mod reconfiguration;
 mod recovery;
 mod schedules;
 mod stories;
