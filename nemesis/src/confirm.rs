@@ -2,6 +2,7 @@
 //! faulted object, not the injector's bookkeeping, by a declared deadline).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::{Incarnation, NodeId, ReplicaId};
@@ -12,7 +13,7 @@ use crate::damage::Damage;
 use crate::hits::Hits;
 use crate::known::Process;
 use crate::machine::Ending;
-use crate::measure::Measure;
+use crate::measure::{Measure, Measured};
 use crate::probe::{Arrival, Context, Finding};
 use crate::process::{Back, Ended, State};
 use crate::shape::replicas_among;
@@ -20,7 +21,7 @@ use crate::silence::{LOST, Silence, Sound};
 use crate::slow_sync::SlowSync;
 use crate::target::list;
 use crate::{
-    ClockFault, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation, PROBE_KIND,
+    ClockFault, Delay, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation, PROBE_KIND,
     ProcessState, TapAct,
 };
 
@@ -99,12 +100,14 @@ impl Check {
             Fault::Partition(partition) => {
                 Look::Silence(Silence::new(links(), partition.flapping, context))
             }
-            Fault::Links(fault) => match fault.effect {
-                effect @ (LinkEffect::Delay(_) | LinkEffect::Loss(_)) => {
-                    Look::Measure(Measure::new(links(), effect, false, context))
+            Fault::Links(fault) => match (fault.effect.measured(), &fault.effect) {
+                (_, LinkEffect::Hold) => Look::Silence(Silence::new(links(), None, context)),
+                (Measured::Nothing, effect) => {
+                    Look::Count(Count::new(links(), effect.clone(), false, context))
                 }
-                effect => Look::Count(Count::new(links(), effect, false, context)),
+                (_, effect) => Look::Measure(Measure::new(links(), effect.clone(), false, context)),
             },
+            Fault::Wan(_) => Look::Measure(Measure::new(links(), nearest(hits), false, context)),
             Fault::Messages(_) if stops_probes(fault) => {
                 Look::Silence(Silence::new(links(), None, context))
             }
@@ -131,7 +134,7 @@ impl Check {
                 )),
             },
             Fault::Clock(fault) => clock(fault, hits, false, context),
-            Fault::Pause(_) => Look::State(State::new(
+            Fault::Pause(_) | Fault::Slow(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Paused,
                 context,
@@ -150,12 +153,14 @@ impl Check {
         let links = || hits.touched.clone();
         let look = match fault {
             Fault::Partition(_) => Look::Sound(Sound::new(links(), context)),
-            Fault::Links(fault) => match fault.effect {
-                effect @ (LinkEffect::Delay(_) | LinkEffect::Loss(_)) => {
-                    Look::Measure(Measure::new(links(), effect, true, context))
+            Fault::Links(fault) => match (fault.effect.measured(), &fault.effect) {
+                (_, LinkEffect::Hold) => Look::Sound(Sound::new(links(), context)),
+                (Measured::Nothing, effect) => {
+                    Look::Count(Count::new(links(), effect.clone(), true, context))
                 }
-                effect => Look::Count(Count::new(links(), effect, true, context)),
+                (_, effect) => Look::Measure(Measure::new(links(), effect.clone(), true, context)),
             },
+            Fault::Wan(_) => Look::Measure(Measure::new(links(), nearest(hits), true, context)),
             Fault::Messages(_) if stops_probes(fault) => Look::Sound(Sound::new(links(), context)),
             Fault::Messages(_) => Look::Taps,
             Fault::Kill(_) | Fault::Restart(_) | Fault::PowerLoss(_) | Fault::Crash(_) => {
@@ -172,7 +177,7 @@ impl Check {
                 }
             },
             Fault::Clock(fault) => clock(fault, hits, true, context),
-            Fault::Pause(_) => Look::State(State::new(
+            Fault::Pause(_) | Fault::Slow(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Running,
                 context,
@@ -353,10 +358,21 @@ fn stops_probes(fault: &Fault) -> bool {
     matches!(fault.act, TapAct::Drop | TapAct::Hold) && is_certain && is_any && is_unnumbered
 }
 
-/// The flap length of a partition that comes and goes.
-pub(crate) const fn flapping(fault: &Fault) -> Option<std::time::Duration> {
+/// The shortest of the delays of a wide-area network: what is faster than that is not delayed.
+fn nearest(hits: &Hits) -> LinkEffect {
+    let delays = hits.links.values().filter_map(|rule| rule.delay);
+    let shortest = delays.min_by_key(|delay| delay.base);
+    LinkEffect::Delay(shortest.unwrap_or(Delay {
+        base: Duration::ZERO,
+        jitter: Duration::ZERO,
+    }))
+}
+
+/// How long one that comes and goes is there, and away, in turn.
+pub(crate) fn turns(fault: &Fault) -> Option<(Duration, Duration)> {
     match fault {
-        Fault::Partition(partition) => partition.flapping,
+        Fault::Partition(partition) => partition.flapping.map(|flapping| (flapping, flapping)),
+        Fault::Slow(fault) => Some(fault.turns()),
         _ => None,
     }
 }

@@ -62,12 +62,13 @@ impl Count {
 
     fn is_still(&self, link: Link, context: &Context<'_>) -> bool {
         let rule = context.grip.rule(link);
-        let share = match self.effect {
-            LinkEffect::Duplicate(_) => rule.duplicate,
-            LinkEffect::Reorder { .. } => rule.reorder,
-            _ => rule.corrupt,
+        let is_still = match self.effect {
+            LinkEffect::Duplicate(_) => rule.duplicate <= 0.0,
+            LinkEffect::Reorder { .. } => rule.reorder <= 0.0,
+            LinkEffect::Rate(_) => rule.rate.is_none(),
+            _ => rule.corrupt <= 0.0,
         };
-        share <= 0.0 && context.grip.passes(link)
+        is_still && context.grip.passes(link)
     }
 
     pub(crate) fn look(&mut self, context: &mut Context<'_>) -> Finding {
@@ -110,6 +111,7 @@ impl Count {
         let what = match self.effect {
             LinkEffect::Duplicate(_) => "sent twice",
             LinkEffect::Reorder { .. } => "held back",
+            LinkEffect::Rate(_) => "let through at the rate",
             _ => "given a flipped bit",
         };
         let links = self.answers.len();
@@ -131,7 +133,7 @@ impl Count {
             | LinkEffect::Duplicate(share)
             | LinkEffect::Corrupt(share)
             | LinkEffect::Loss(share) => share,
-            LinkEffect::Delay(_) => 1.0,
+            _ => 1.0,
         };
         (MISSED / share.max(f64::EPSILON)).min(MAX_QUIET)
     }
@@ -140,6 +142,7 @@ impl Count {
         match self.effect {
             LinkEffect::Duplicate(_) => counters.duplicated,
             LinkEffect::Reorder { .. } => counters.reordered,
+            LinkEffect::Rate(_) => counters.limited,
             _ => counters.corrupted,
         }
     }

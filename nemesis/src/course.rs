@@ -11,13 +11,13 @@ use std::time::Duration;
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::NodeId;
 
-use crate::confirm::{Before, Check, flapping};
+use crate::confirm::{Before, Check, turns};
 use crate::healthy_core::{Core, what_stays};
 use crate::hits::{Hits, Miss};
 use crate::ledger::{LedgerEntry, Step};
 use crate::probe::{Context, Finding};
 use crate::trigger::Sighting;
-use crate::{Fault, LinkEffect, LinkFault, Observation, ScheduledFault, TapWatch};
+use crate::{Fault, LinkEffect, LinkFault, Observation, Region, ScheduledFault, TapWatch};
 
 /// A fault on its course.
 #[derive(Clone, Debug)]
@@ -200,7 +200,7 @@ impl Course {
             patience,
             is_crowded: false,
             end,
-            flip: flapping(&self.scheduled.fault).map(|length| now + length),
+            flip: turns(&self.scheduled.fault).map(|(there, _)| now + there),
         });
         self.hits = hits;
     }
@@ -212,7 +212,11 @@ impl Course {
         };
         self.hits.is_lifted = !self.hits.is_lifted;
         active.check.flip(self.hits.is_lifted, now);
-        active.flip = flapping(&self.scheduled.fault).map(|length| now + length);
+        let turns = turns(&self.scheduled.fault);
+        active.flip = turns.map(|(there, away)| match self.hits.is_lifted {
+            true => now + away,
+            false => now + there,
+        });
     }
 
     /// Looks whether the fault took effect, and whether its time is over.
@@ -469,6 +473,15 @@ impl Course {
 /// By how much the fault itself may delay what would show it.
 fn longest_delay(fault: &Fault) -> Duration {
     match fault {
+        Fault::Links(LinkFault {
+            effect: LinkEffect::Spread(spread),
+            ..
+        }) => spread.distribution.bounds().1,
+        Fault::Wan(fault) => {
+            let apart = |from: &Region| fault.regions.iter().map(|to| from.one_way(*to)).max();
+            let longest = fault.regions.iter().filter_map(apart).max();
+            longest.unwrap_or_default().mul_f64(1.0 + fault.jitter)
+        }
         Fault::Links(LinkFault {
             effect: LinkEffect::Delay(delay),
             ..

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use viewstorm_protocol::NodeId;
+
 use crate::target::list;
 use crate::{
-    Capability, ClientSides, ClockFault, CrashFault, Delay, DiskEffect, DiskFault, Flow, Link,
-    Numbers, Shape, TapAct, Target, Way,
+    Burst, Capability, ClientSides, ClockFault, CrashFault, Delay, DiskEffect, DiskFault, Flow,
+    Link, Numbers, Rate, Region, Shape, Spread, TapAct, Target, Way,
 };
 
 /// Something to be done to a run.
@@ -19,12 +21,16 @@ pub enum Fault {
     Partition(Partition),
     /// Datagrams on links suffer.
     Links(LinkFault),
+    /// The nodes are regions apart.
+    Wan(WanFault),
     /// Messages at taps suffer.
     Messages(MessageFault),
     /// Processes end at once; when the fault is over they are started again.
     Kill(Target),
     /// Processes stop running; when the fault is over they go on.
     Pause(Target),
+    /// Processes get a share of the time, in turns; when the fault is over they get all.
+    Slow(SlowFault),
     /// Processes end at once and are started again as soon as they are gone.
     Restart(Target),
     /// Machines lose power: processes end at once, and what was written and not synced is lost in part. When
@@ -83,7 +89,7 @@ pub enum Links {
 }
 
 /// What the datagrams on a link suffer. In the simulator they are messages.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LinkEffect {
     /// They come later.
     Delay(Delay),
@@ -100,6 +106,58 @@ pub enum LinkEffect {
     },
     /// In this share one bit is flipped. Below QUIC and in the simulator a checksum makes a loss of it.
     Corrupt(f64),
+    /// They come later, by any distribution.
+    Spread(Spread),
+    /// They vanish in bursts.
+    Burst(Burst),
+    /// So many pass in a time; the others wait, or vanish where too many do.
+    Rate(Rate),
+    /// They wait until the fault is over, and then all come at once, in order.
+    Hold,
+}
+
+/// The nodes are regions apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WanFault {
+    /// Where the nodes are: the first replica and the first client endpoint in the first, and so on, round and
+    /// round. Of one preset.
+    pub regions: Vec<Region>,
+    /// How much the times vary, as a share of themselves.
+    pub jitter: f64,
+}
+
+impl WanFault {
+    /// Where the node is.
+    ///
+    /// # Panics
+    ///
+    /// If it has no region at all.
+    pub fn region(&self, node: NodeId) -> Region {
+        let index = match node {
+            NodeId::Replica(replica) => usize::from(replica.0),
+            NodeId::Client(endpoint) => usize::from(endpoint),
+        };
+        self.regions[index % self.regions.len()]
+    }
+}
+
+/// Processes get a share of the time, in turns of running and standing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowFault {
+    /// Whose.
+    pub target: Target,
+    /// The share of time in which they run.
+    pub share: f64,
+    /// How long a turn of both is.
+    pub period: Duration,
+}
+
+impl SlowFault {
+    /// How long they stand, and run, in a turn.
+    pub fn turns(&self) -> (Duration, Duration) {
+        let runs = self.period.mul_f64(self.share);
+        (self.period.saturating_sub(runs), runs)
+    }
 }
 
 /// Messages at taps suffer: the same in both worlds, and unnoticed by the transport.
@@ -121,8 +179,7 @@ pub struct MessageFault {
     pub share: f64,
     /// How many of them are left alone first, at each tap.
     pub skip: u64,
-    /// How many of them at most, at each tap. When another fault changes the rules of a tap, its counts begin
-    /// again.
+    /// How many of them at most, at each tap. When a replica's process starts anew, its counts begin again.
     pub limit: Option<u64>,
     /// What becomes of them.
     pub act: TapAct,
@@ -134,15 +191,20 @@ impl Fault {
         match self {
             Self::Partition(_) => "partition",
             Self::Links(fault) => match fault.effect {
-                LinkEffect::Delay(_) => "delay",
+                LinkEffect::Delay(_) | LinkEffect::Spread(_) => "delay",
                 LinkEffect::Loss(_) => "loss",
                 LinkEffect::Duplicate(_) => "duplicate",
                 LinkEffect::Reorder { .. } => "reorder",
                 LinkEffect::Corrupt(_) => "corrupt",
+                LinkEffect::Burst(_) => "burst-loss",
+                LinkEffect::Rate(_) => "rate",
+                LinkEffect::Hold => "hold",
             },
+            Self::Wan(_) => "wan",
             Self::Messages(_) => "messages",
             Self::Kill(_) => "kill",
             Self::Pause(_) => "pause",
+            Self::Slow(_) => "slow",
             Self::Restart(_) => "restart",
             Self::PowerLoss(_) => "power-loss",
             Self::Crash(_) => "crash",
@@ -169,13 +231,15 @@ impl Fault {
             | Self::Pause(target)
             | Self::Restart(target)
             | Self::PowerLoss(target)
+            | Self::Slow(SlowFault { target, .. })
             | Self::Crash(CrashFault { target, .. })
             | Self::Disk(DiskFault { target, .. })
             | Self::Clock(ClockFault { target, .. }) => Some(target),
             Self::Links(LinkFault {
                 links: Links::Named(_),
                 ..
-            }) => None,
+            })
+            | Self::Wan(_) => None,
         }
     }
 
@@ -188,6 +252,8 @@ impl Fault {
             Self::Clock(_) => Some(Capability::Clock),
             Self::Partition(_)
             | Self::Links(_)
+            | Self::Wan(_)
+            | Self::Slow(_)
             | Self::Messages(_)
             | Self::Kill(_)
             | Self::Pause(_)
@@ -217,6 +283,18 @@ impl fmt::Display for Fault {
             Self::Disk(fault) => fault.fmt(f),
             Self::Clock(fault) => fault.fmt(f),
             Self::Restart(target) => write!(f, "{target}, at once"),
+            Self::Wan(fault) => fault.fmt(f),
+            Self::Slow(SlowFault {
+                target,
+                share,
+                period,
+            }) => {
+                write!(
+                    f,
+                    "{target}, running {} of every {period:?}",
+                    Percent(*share)
+                )
+            }
         }
     }
 }
@@ -257,12 +335,28 @@ impl fmt::Display for Links {
 impl fmt::Display for LinkEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delay(delay) => write!(f, "of {}", Spread(*delay)),
+            Self::Delay(delay) => write!(f, "of {}", Around(*delay)),
             Self::Loss(share) | Self::Duplicate(share) | Self::Corrupt(share) => {
                 write!(f, "of {}", Percent(*share))
             }
             Self::Reorder { share, by } => write!(f, "of {} by {by:?}", Percent(*share)),
+            Self::Spread(spread) => write!(f, "of {spread}"),
+            Self::Burst(burst) => burst.fmt(f),
+            Self::Rate(rate) => rate.fmt(f),
+            Self::Hold => f.write_str("until it is over"),
         }
+    }
+}
+
+impl fmt::Display for WanFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preset = self.regions.first().map_or("", |it| it.preset().name());
+        let regions = list(self.regions.iter().map(|region| region.name()));
+        write!(f, "of {preset}: the nodes in turn in {regions}")?;
+        if self.jitter > 0.0 {
+            write!(f, ", ± {}", Percent(self.jitter))?;
+        }
+        Ok(())
     }
 }
 
@@ -271,8 +365,10 @@ impl fmt::Display for MessageFault {
         match self.act {
             TapAct::Drop => f.write_str("dropped")?,
             TapAct::Hold => f.write_str("held")?,
-            TapAct::Delay(delay) => write!(f, "delayed by {}", Spread(delay))?,
-            TapAct::Duplicate(delay) => write!(f, "sent again after {}", Spread(delay))?,
+            TapAct::Replay => f.write_str("passed, and replayed at the end")?,
+            TapAct::Delay(delay) => write!(f, "delayed by {}", Around(delay))?,
+            TapAct::Reorder(delay) => write!(f, "overtaken for {}", Around(delay))?,
+            TapAct::Duplicate(delay) => write!(f, "sent again after {}", Around(delay))?,
         }
         f.write_str(": ")?;
         if self.share < 1.0 {
@@ -308,9 +404,9 @@ impl fmt::Display for MessageFault {
 }
 
 /// A delay in words.
-struct Spread(Delay);
+struct Around(Delay);
 
-impl fmt::Display for Spread {
+impl fmt::Display for Around {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Delay { base, jitter } = self.0;
         match jitter {

@@ -193,7 +193,7 @@ impl Grip {
             let is_kept_up = is_final && self.is_in_core(id);
             let endings = || hits.clone().filter_map(|hits| hits.ends.get(&id)).copied();
             let ordered = endings().filter(|ending| ending.order(id).is_some()).max();
-            let wants_paused = hits.clone().any(|hits| hits.paused.contains(&id));
+            let wants_paused = hits.clone().any(|hits| hits.pauses(id));
             let Some(replica) = self.known.get_mut(id) else {
                 continue;
             };
@@ -335,16 +335,18 @@ impl Grip {
     /// Whether a probe can be expected to arrive, sooner or later.
     pub(crate) fn passes(&self, link: Link) -> bool {
         let rule = self.rule(link);
-        let is_open = !rule.cut && rule.loss < MAX_LOSS && rule.corrupt < MAX_LOSS;
+        let is_open = !rule.is_shut() && rule.mean_loss() < MAX_LOSS;
         is_open && self.can_probe(link) && !self.tap_rules(link).any(stops)
     }
 
     /// By how much the nemesis delays a probe on the link at most.
     pub(crate) fn most_delay(&self, link: Link) -> Duration {
         let rule = self.rule(link);
-        let on_link = rule.delay.map_or(Duration::ZERO, |delay| {
-            delay.base.saturating_add(delay.jitter)
+        let queued = rule.rate.map_or(Duration::ZERO, |rate| {
+            let millis = rate.queue_bytes.saturating_mul(8) / rate.kilobits.max(1);
+            Duration::from_millis(millis)
         });
+        let on_link = rule.delay_bounds().1.saturating_add(queued);
         let reordered = if rule.reorder > 0.0 {
             rule.reorder_by
         } else {
@@ -353,7 +355,9 @@ impl Grip {
         let at_taps: Duration = self
             .tap_rules(link)
             .filter_map(|rule| match rule.act {
-                TapAct::Delay(delay) => Some(delay.base.saturating_add(delay.jitter)),
+                TapAct::Delay(delay) | TapAct::Reorder(delay) => {
+                    Some(delay.base.saturating_add(delay.jitter))
+                }
                 _ => None,
             })
             .fold(Duration::ZERO, Duration::saturating_add);

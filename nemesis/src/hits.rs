@@ -14,7 +14,7 @@ use crate::shape::{Cut, replicas_among};
 use crate::target::Aim;
 use crate::{
     Action, Delay, Fault, Flow, Layer, Link, LinkEffect, LinkFault, LinkRule, Links, MessageFault,
-    PROBE_KIND, Partition, ScheduledFault, TapAct, TapRule, Target, Topology, Way,
+    PROBE_KIND, Partition, ScheduledFault, TapAct, TapRule, Target, Topology, WanFault, Way,
 };
 
 /// What a fault does to whom.
@@ -68,6 +68,7 @@ impl Hits {
         match &scheduled.fault {
             Fault::Partition(partition) => Self::partition(partition, &targets, topology, seed),
             Fault::Links(fault) => Self::on_links(fault, targets, topology),
+            Fault::Wan(fault) => Self::on_wan(fault, topology),
             Fault::Messages(fault) => {
                 let peers = match &fault.peers {
                     Some(peers) => {
@@ -80,7 +81,7 @@ impl Hits {
             }
             Fault::Kill(_) | Fault::Restart(_) => Ok(Self::ending(targets, Ending::Kill)),
             Fault::PowerLoss(_) => Ok(Self::ending(targets, Ending::PowerLoss)),
-            Fault::Pause(_) => {
+            Fault::Pause(_) | Fault::Slow(_) => {
                 let targets = running(targets, known)?;
                 let paused = replicas_among(&targets).collect();
                 Ok(Self {
@@ -171,11 +172,38 @@ impl Hits {
         if touched.is_empty() {
             return Err(Miss::Nothing("there is no such link".to_owned()));
         }
-        let rule = link_rule(fault.effect);
+        let rule = link_rule(&fault.effect);
         let links = touched.iter().map(|link| (*link, rule.clone())).collect();
         Ok(Self {
             targets,
             touched,
+            links,
+            ..Self::default()
+        })
+    }
+
+    /// Every link gets the time from its sender's region to its receiver's.
+    fn on_wan(fault: &WanFault, topology: Topology) -> Result<Self, Miss> {
+        let delay = |link: Link| {
+            let base = fault.region(link.from).one_way(fault.region(link.to));
+            (!base.is_zero()).then_some(Delay {
+                base,
+                jitter: base.mul_f64(fault.jitter),
+            })
+        };
+        let rule = |delay| LinkRule {
+            delay: Some(delay),
+            ..LinkRule::default()
+        };
+        let links: BTreeMap<Link, LinkRule> = topology
+            .links()
+            .filter_map(|link| Some((link, rule(delay(link)?))))
+            .collect();
+        if links.is_empty() {
+            return Err(Miss::Nothing("all nodes are in one region".to_owned()));
+        }
+        Ok(Self {
+            touched: links.keys().copied().collect(),
             links,
             ..Self::default()
         })
@@ -229,6 +257,11 @@ impl Hits {
     /// What it does at taps now.
     pub(crate) fn tap_rules(&self) -> impl Iterator<Item = (&NodeId, &Vec<TapRule>)> {
         self.taps.iter().filter(|_| !self.is_lifted)
+    }
+
+    /// Whom it keeps from running now.
+    pub(crate) fn pauses(&self, replica: ReplicaId) -> bool {
+        !self.is_lifted && self.paused.contains(&replica)
     }
 
     /// The links on which it hits probes now, so that they show less of other faults.
@@ -298,9 +331,9 @@ fn aim(
     }
 }
 
-fn link_rule(effect: LinkEffect) -> LinkRule {
+fn link_rule(effect: &LinkEffect) -> LinkRule {
     let open = LinkRule::default();
-    match effect {
+    match *effect {
         LinkEffect::Delay(delay) => LinkRule {
             delay: Some(delay),
             ..open
@@ -313,6 +346,19 @@ fn link_rule(effect: LinkEffect) -> LinkRule {
             ..open
         },
         LinkEffect::Corrupt(corrupt) => LinkRule { corrupt, ..open },
+        LinkEffect::Spread(ref spread) => LinkRule {
+            spreads: vec![spread.clone()],
+            ..open
+        },
+        LinkEffect::Burst(burst) => LinkRule {
+            bursts: vec![burst],
+            ..open
+        },
+        LinkEffect::Rate(rate) => LinkRule {
+            rate: Some(rate),
+            ..open
+        },
+        LinkEffect::Hold => LinkRule { hold: true, ..open },
     }
 }
 
@@ -336,6 +382,12 @@ pub(crate) fn add_rule(sum: &mut LinkRule, rule: &LinkRule) {
     sum.reorder = either(sum.reorder, rule.reorder);
     sum.reorder_by = sum.reorder_by.max(rule.reorder_by);
     sum.corrupt = either(sum.corrupt, rule.corrupt);
+    sum.spreads.extend_from_slice(&rule.spreads);
+    sum.bursts.extend_from_slice(&rule.bursts);
+    // The narrowest place decides.
+    let rates = [sum.rate, rule.rate].into_iter().flatten();
+    sum.rate = rates.min_by_key(|rate| (rate.kilobits, rate.queue_bytes));
+    sum.hold |= rule.hold;
 }
 
 #[cfg(test)]
@@ -358,7 +410,7 @@ mod tests {
             LinkEffect::Loss(0.5),
             LinkEffect::Corrupt(0.25),
         ] {
-            add_rule(&mut sum, &link_rule(effect));
+            add_rule(&mut sum, &link_rule(&effect));
         }
         let expected = LinkRule {
             delay: Some(delay(40, 5)),

@@ -16,6 +16,7 @@ mod hits;
 #[cfg(feature = "inject")]
 pub mod inject;
 mod known;
+mod law;
 mod ledger;
 mod link;
 mod machine;
@@ -33,9 +34,13 @@ mod tap;
 mod target;
 mod timeline;
 mod trigger;
+mod wan;
 
 pub use action::{Action, Observation, ProbeId, ProcessState};
-pub use fault::{Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partition};
+pub use fault::{
+    Fault, Layer, LinkEffect, LinkFault, Links, MessageFault, Partition, SlowFault, WanFault,
+};
+pub use law::{Burst, Distribution, LinkMemory, Rate, Spread};
 pub use ledger::{Ledger, LedgerEntry, LedgerTotals};
 pub use link::{Delay, Link, LinkCounters, LinkRule, Topology};
 pub use machine::{
@@ -52,3 +57,4 @@ pub use tap::{Flow, Numbers, PROBE_KIND, RuleTap, TapAct, TapRule, TapWatch};
 pub use target::Target;
 pub use timeline::{Declaration, MAX_FAULTS, ScheduledFault, Timeline, When};
 pub use trigger::{Trigger, TriggerEvent};
+pub use wan::{Region, WanPreset};

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use viewstorm_protocol::{NodeId, ReplicaId};
 
+use crate::{Burst, Rate, Spread};
+
 /// One direction between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link {
@@ -65,12 +67,56 @@ pub struct LinkRule {
     pub reorder_by: Duration,
     /// The share in which one bit is flipped, 0 to 1.
     pub corrupt: f64,
+    /// Delays by distributions, each on top of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spreads: Vec<Spread>,
+    /// Losses in bursts, independent of one another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bursts: Vec<Burst>,
+    /// How much passes at most.
+    pub rate: Option<Rate>,
+    /// Everything waits, and goes on in order once this is lifted.
+    pub hold: bool,
 }
 
 impl LinkRule {
     /// Whether the link is as if there were no nemesis.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether nothing passes for now.
+    pub const fn is_shut(&self) -> bool {
+        self.cut || self.hold
+    }
+
+    /// The share that is lost in the long run, a flipped bit being a loss.
+    pub fn mean_loss(&self) -> f64 {
+        let bursts = self.bursts.iter().map(|burst| 1.0 - burst.mean());
+        1.0 - (1.0 - self.loss) * (1.0 - self.corrupt) * bursts.product::<f64>()
+    }
+
+    /// The least and the most that it delays, the rate's queue and reordering apart.
+    pub fn delay_bounds(&self) -> (Duration, Duration) {
+        let fixed = self.delay.map_or((Duration::ZERO, Duration::ZERO), |it| {
+            (
+                it.base.saturating_sub(it.jitter),
+                it.base.saturating_add(it.jitter),
+            )
+        });
+        let spreads = self.spreads.iter().map(|it| it.distribution.bounds());
+        spreads.fold(fixed, |(least, most), (low, high)| {
+            (least.saturating_add(low), most.saturating_add(high))
+        })
+    }
+
+    /// What nearly all of its delays exceed.
+    pub fn delay_low(&self) -> Duration {
+        let fixed = self
+            .delay
+            .map_or(Duration::ZERO, |it| it.base.saturating_sub(it.jitter));
+        let spreads = self.spreads.iter().map(|it| it.distribution.low());
+        spreads.fold(fixed, Duration::saturating_add)
     }
 }
 
@@ -95,6 +141,10 @@ pub struct LinkCounters {
     pub corrupted: u64,
     /// Went out later than they came, by the rule's delay.
     pub delayed: u64,
+    /// Went through the rule's rate.
+    pub limited: u64,
+    /// Waited for the end of a hold.
+    pub held: u64,
     /// Vanished because too much was waiting, or the system refused it.
     pub overflowed: u64,
 }

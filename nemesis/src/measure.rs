@@ -7,7 +7,7 @@ use viewstorm_history::Timestamp;
 
 use crate::fault::Percent;
 use crate::probe::{Arrival, Batch, Context, Finding, Probe};
-use crate::{Delay, Link, LinkEffect, LinkRule, ProbeId};
+use crate::{Burst, Delay, Link, LinkEffect, LinkRule, ProbeId};
 
 /// A timer of the injector's may be this early.
 const EARLY: Duration = Duration::from_millis(1);
@@ -39,7 +39,7 @@ impl Measure {
         is_healed: bool,
         context: &Context<'_>,
     ) -> Self {
-        let batch = new_batch(links.len(), effect, context);
+        let batch = new_batch(links.len(), &effect, context);
         let problem = "the probes are on their way".to_owned();
         Self {
             links,
@@ -76,7 +76,7 @@ impl Measure {
                 Finding::Open(problem) => self.problem = problem,
                 finding => return finding,
             }
-            self.batch = new_batch(self.links.len(), self.effect, context);
+            self.batch = new_batch(self.links.len(), &self.effect, context);
         }
     }
 
@@ -84,7 +84,7 @@ impl Measure {
         for link in &self.links {
             let rule = context.grip.rule(*link);
             // A link on which nothing arrives by another fault's order measures nothing.
-            if rule.cut || !context.grip.can_probe(*link) {
+            if rule.is_shut() || !context.grip.can_probe(*link) {
                 continue;
             }
             let grace = context
@@ -113,14 +113,12 @@ impl Measure {
             probes,
             links: links.len(),
         };
-        match (self.effect, self.is_healed) {
-            (LinkEffect::Delay(_), false) => seen.is_delayed(context.options.slack),
-            (LinkEffect::Delay(delay), true) => seen.is_prompt(delay),
-            (LinkEffect::Loss(_), false) => seen.is_lossy(),
-            (LinkEffect::Loss(loss), true) => seen.is_lossless(loss),
-            (LinkEffect::Duplicate(_) | LinkEffect::Reorder { .. } | LinkEffect::Corrupt(_), _) => {
-                Finding::Refuted("probes do not measure it".to_owned())
-            }
+        match (self.effect.measured(), self.is_healed) {
+            (Measured::Delay(_), false) => seen.is_delayed(context.options.slack),
+            (Measured::Delay(limit), true) => seen.is_prompt(limit),
+            (Measured::Loss(_), false) => seen.is_lossy(),
+            (Measured::Loss(loss), true) => seen.is_lossless(loss),
+            (Measured::Nothing, _) => Finding::Refuted("probes do not measure it".to_owned()),
         }
     }
 
@@ -135,11 +133,11 @@ fn is_sound(probe: &Probe<LinkRule>, context: &Context<'_>) -> bool {
         && context.grip.version(probe.link) == probe.version
 }
 
-fn new_batch(links: usize, effect: LinkEffect, context: &Context<'_>) -> Batch<LinkRule> {
+fn new_batch(links: usize, effect: &LinkEffect, context: &Context<'_>) -> Batch<LinkRule> {
     let options = context.options;
     let window = options.probe_interval * options.probe_rounds;
-    let rounds = match effect {
-        LinkEffect::Loss(share) => {
+    let rounds = match effect.measured() {
+        Measured::Loss(share) => {
             let rarer = share.min(1.0 - share).max(f64::EPSILON);
             let probes = (LOSSES / rarer).clamp(LOSS_PROBES.0, LOSS_PROBES.1);
             // Rounded up and small: at most LOSS_PROBES.
@@ -159,7 +157,7 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn is_delayed(&self, slack: Duration) -> Finding {
         for probe in &self.probes {
-            let (least, _) = bounds(probe.class.delay);
+            let (least, _) = probe.class.delay_bounds();
             if let Some(took) = probe.took.filter(|took| *took + EARLY < least) {
                 let link = probe.link;
                 let early = format!("a probe took {took:.1?} over {link}, and not {least:?}");
@@ -168,14 +166,22 @@ impl Seen<'_> {
         }
         let times = self.times();
         let is_late = |probe: &&&Probe<LinkRule>| {
-            let (_, most) = bounds(probe.class.delay);
+            let (_, most) = probe.class.delay_bounds();
             probe
                 .took
                 .is_some_and(|took| took > most.saturating_add(slack))
         };
         let late = self.probes.iter().filter(is_late).count();
+        let is_early = |probe: &&&Probe<LinkRule>| {
+            let low = probe.class.delay_low();
+            probe.took.is_some_and(|took| took + EARLY < low)
+        };
+        let early = self.probes.iter().filter(is_early).count();
         match times.is_empty() {
             true => Finding::Open(format!("none of {} probes arrived", self.probes.len())),
+            false if 2 * early > times.len() => {
+                Finding::Open(format!("probes came too early: {}", self.spread(&times)))
+            }
             false if 2 * late > times.len() => {
                 Finding::Open(format!("probes came too late: {}", self.spread(&times)))
             }
@@ -184,12 +190,10 @@ impl Seen<'_> {
     }
 
     /// At least half of the probes are faster than the delay allowed.
-    fn is_prompt(&self, delay: Delay) -> Finding {
+    fn is_prompt(&self, limit: Duration) -> Finding {
         let times = self.times();
         let is_prompt = |probe: &&&Probe<LinkRule>| {
-            let (least, _) = bounds(Some(delay));
-            let (others, _) = bounds(probe.class.delay);
-            let limit = if least.is_zero() { delay.base } else { least };
+            let (others, _) = probe.class.delay_bounds();
             probe
                 .took
                 .is_some_and(|took| took < others.saturating_add(limit))
@@ -237,10 +241,9 @@ impl Seen<'_> {
     }
 
     fn loss(&self) -> Loss {
-        let share = |probe: &&&Probe<LinkRule>| {
-            let rule = &probe.class;
-            1.0 - (1.0 - rule.loss) * (1.0 - rule.corrupt)
-        };
+        let share = |probe: &&&Probe<LinkRule>| probe.class.mean_loss();
+        let bursts = self.probes.iter().flat_map(|probe| &probe.class.bursts);
+        let clumping = bursts.map(Burst::clumping).fold(1.0, f64::max);
         let shares = self.probes.iter().map(|probe| share(&probe));
         let lost = self
             .probes
@@ -254,7 +257,8 @@ impl Seen<'_> {
             deviation: shares
                 .map(|share| share * (1.0 - share))
                 .sum::<f64>()
-                .sqrt(),
+                .sqrt()
+                * clumping,
         }
     }
 
@@ -290,10 +294,33 @@ struct Loss {
     deviation: f64,
 }
 
-/// The least and the most that a delay adds.
-fn bounds(delay: Option<Delay>) -> (Duration, Duration) {
-    let Some(Delay { base, jitter }) = delay else {
-        return (Duration::ZERO, Duration::ZERO);
-    };
-    (base.saturating_sub(jitter), base.saturating_add(jitter))
+/// What probes can measure of an effect.
+pub(crate) enum Measured {
+    /// A delay: a probe that takes less than this is not delayed by it.
+    Delay(Duration),
+    /// A loss of this share.
+    Loss(f64),
+    Nothing,
+}
+
+impl LinkEffect {
+    pub(crate) fn measured(&self) -> Measured {
+        match self {
+            Self::Delay(Delay { base, jitter }) => {
+                let least = base.saturating_sub(*jitter);
+                Measured::Delay(if least.is_zero() { *base } else { least })
+            }
+            Self::Spread(spread) => {
+                let (low, most) = (spread.distribution.low(), spread.distribution.bounds().1);
+                Measured::Delay(if low.is_zero() { most / 2 } else { low })
+            }
+            Self::Loss(share) => Measured::Loss(*share),
+            Self::Burst(burst) => Measured::Loss(burst.mean()),
+            Self::Duplicate(_)
+            | Self::Reorder { .. }
+            | Self::Corrupt(_)
+            | Self::Rate(_)
+            | Self::Hold => Measured::Nothing,
+        }
+    }
 }

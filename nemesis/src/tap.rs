@@ -106,8 +106,12 @@ pub enum TapAct {
     Delay(Delay),
     /// It goes on now and once more after this long.
     Duplicate(Delay),
+    /// Later ones may overtake it: it is held back for so long.
+    Reorder(Delay),
     /// It waits until the rule is lifted.
     Hold,
+    /// It goes on now, and once more when the rule is lifted: a message of the past.
+    Replay,
 }
 
 impl TapRule {
@@ -174,7 +178,8 @@ impl From<Numbers> for (u64, u64) {
 /// A node's tap under the nemesis' rules: the first rule that acts on a message decides. One that matches but
 /// whose chance or count says no leaves the message to those after it, so that overlapping faults add up.
 ///
-/// Counts and random streams begin when the tap is made: whoever replaces the rules makes a new one.
+/// Counts and random streams of a rule begin when it is first set, and go on for as long as it stays, whatever
+/// comes and goes beside it.
 #[derive(Debug)]
 pub struct RuleTap {
     rules: Vec<Active>,
@@ -200,6 +205,19 @@ impl RuleTap {
         };
         Self {
             rules: rules.into_iter().map(active).collect(),
+        }
+    }
+
+    /// Replaces the rules. One that it had already goes on where it was.
+    pub fn set(&mut self, rules: Vec<TapRule>) {
+        let before = std::mem::replace(self, Self::new(rules)).rules;
+        let mut before: Vec<Option<Active>> = before.into_iter().map(Some).collect();
+        for active in &mut self.rules {
+            let is_it =
+                |old: &&mut Option<Active>| old.as_ref().is_some_and(|old| old.rule == active.rule);
+            if let Some(old) = before.iter_mut().find(is_it).and_then(Option::take) {
+                *active = old;
+            }
         }
     }
 }
@@ -228,7 +246,8 @@ impl Active {
         Some(match self.rule.act {
             TapAct::Drop => TapVerdict::Drop,
             TapAct::Hold => TapVerdict::Hold,
-            TapAct::Delay(delay) => TapVerdict::Delay(self.draw(delay)),
+            TapAct::Replay => TapVerdict::Replay,
+            TapAct::Delay(delay) | TapAct::Reorder(delay) => TapVerdict::Delay(self.draw(delay)),
             TapAct::Duplicate(delay) => TapVerdict::Duplicate(self.draw(delay)),
         })
     }
@@ -372,6 +391,30 @@ mod tests {
             .count();
         assert!((850..1_150).contains(&dropped), "{dropped}");
         assert_eq!(one, verdicts(vec![rule], 4_000, &message));
+    }
+
+    #[test]
+    fn a_rule_that_stays_goes_on_counting() {
+        let second = TapRule {
+            skip: 1,
+            limit: Some(1),
+            ..TapRule::new(TapAct::Drop, Seed(1))
+        };
+        let other = TapRule {
+            kinds: vec!["Commit".to_owned()],
+            ..TapRule::new(TapAct::Hold, Seed(2))
+        };
+        let message = passing(Direction::Send, 1, "Prepare", None);
+        let mut tap = RuleTap::new(vec![second.clone()]);
+        assert_eq!(tap.inspect(Instant::ORIGIN, &message), TapVerdict::Pass);
+        tap.set(vec![other, second.clone()]);
+        assert_eq!(tap.inspect(Instant::ORIGIN, &message), TapVerdict::Drop);
+        tap.set(vec![second.clone()]);
+        assert_eq!(tap.inspect(Instant::ORIGIN, &message), TapVerdict::Pass);
+        tap.set(Vec::new());
+        tap.set(vec![second]);
+        assert_eq!(tap.inspect(Instant::ORIGIN, &message), TapVerdict::Pass);
+        assert_eq!(tap.inspect(Instant::ORIGIN, &message), TapVerdict::Drop);
     }
 
     #[test]

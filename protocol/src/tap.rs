@@ -44,6 +44,8 @@ pub enum TapVerdict {
     Duplicate(Duration),
     /// It waits until the rule that held it is lifted.
     Hold,
+    /// It goes on now, and a copy waits until the rule that made it is lifted.
+    Replay,
 }
 
 /// Decides what becomes of each message.

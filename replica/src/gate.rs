@@ -56,6 +56,12 @@ impl<T: Clone> Gate<T> {
             }
             TapVerdict::Hold if self.has_room() => self.held.push_back((passing, item)),
             TapVerdict::Hold => self.lost += 1,
+            TapVerdict::Replay => {
+                if self.has_room() {
+                    self.held.push_back((passing, item.clone()));
+                }
+                return Some(item);
+            }
         }
         None
     }
@@ -94,7 +100,7 @@ impl<T: Clone> Gate<T> {
         let mut released = Vec::new();
         for (passing, item) in std::mem::take(&mut self.held) {
             match self.tap.inspect(now, &passing) {
-                TapVerdict::Hold => self.held.push_back((passing, item)),
+                TapVerdict::Hold | TapVerdict::Replay => self.held.push_back((passing, item)),
                 _ => released.push(item),
             }
         }
@@ -139,6 +145,7 @@ mod tests {
                 Some(100) => TapVerdict::Drop,
                 Some(101) => TapVerdict::Delay(DELAY),
                 Some(102) => TapVerdict::Duplicate(2 * DELAY),
+                Some(103) if self.hold_up_to > 0 => TapVerdict::Replay,
                 _ => TapVerdict::Pass,
             }
         }
@@ -198,6 +205,24 @@ mod tests {
         assert_eq!(released, [4, 5]);
         let released = gate.set_rules(Instant::ORIGIN, &0.into()).unwrap();
         assert_eq!(released, [2, 1]);
+    }
+
+    #[test]
+    fn what_is_replayed_goes_on_now_and_again_when_the_rule_is_lifted() {
+        let mut gate = gate(5, 4);
+        assert_eq!(offer(&mut gate, 103), Some(103));
+        assert!(
+            gate.set_rules(Instant::ORIGIN, &4.into())
+                .unwrap()
+                .is_empty()
+        );
+        let released = gate.set_rules(Instant::ORIGIN, &0.into()).unwrap();
+        assert_eq!(released, [103]);
+        assert!(
+            gate.set_rules(Instant::ORIGIN, &0.into())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The directed links, and what becomes of what is put on one.
 
 use viewstorm_history::Seed;
-use viewstorm_nemesis::{Delay, Link, LinkCounters, LinkRule, Topology};
+use viewstorm_nemesis::{Delay, Link, LinkCounters, LinkMemory, LinkRule, Topology};
 use viewstorm_protocol::NodeId;
 
 use crate::Between;
+use crate::queue::Slot;
 use crate::random::{Stream, nanos};
 
 /// Replicas first, then client endpoints.
@@ -49,6 +50,9 @@ impl Nodes {
 struct Wire {
     rule: LinkRule,
     open: bool,
+    memory: LinkMemory,
+    /// What waits for the end of a hold, as it came.
+    held: Vec<Slot>,
     base: Stream,
     faults: Stream,
     counters: LinkCounters,
@@ -59,6 +63,8 @@ struct Wire {
 pub(crate) struct Crossing {
     pub(crate) first: Option<u64>,
     pub(crate) second: Option<u64>,
+    /// It waits for the end of a hold.
+    pub(crate) is_held: bool,
 }
 
 /// All directed links.
@@ -77,6 +83,8 @@ impl Links {
         let wire = |from, to| Wire {
             rule: LinkRule::default(),
             open: true,
+            memory: LinkMemory::default(),
+            held: Vec::new(),
             base: Stream::new(seed, &format!("link {}", name(from, to))),
             faults: Stream::new(seed, &format!("link faults {}", name(from, to))),
             counters: LinkCounters::default(),
@@ -97,12 +105,38 @@ impl Links {
         self.nodes.index(from) * self.nodes.len() + self.nodes.index(to)
     }
 
-    /// Replaces what happens on the link.
-    pub(crate) fn set(&mut self, link: Link, rule: LinkRule) {
+    /// Replaces what happens on the link. Hands out what only a hold that is over kept, as it came.
+    #[must_use = "what was held goes on"]
+    pub(crate) fn set(&mut self, link: Link, rule: LinkRule) -> Vec<Slot> {
         let place = self.place(link.from, link.to);
         let wire = &mut self.wires[place];
+        let released = match rule.hold {
+            true => Vec::new(),
+            false => std::mem::take(&mut wire.held),
+        };
+        wire.memory.set(&rule);
         wire.open = rule.is_open();
         wire.rule = rule;
+        released
+    }
+
+    /// Keeps a message until the hold is over. False if there is no room.
+    pub(crate) fn keep(&mut self, link: Link, slot: Slot, room: usize) -> bool {
+        let place = self.place(link.from, link.to);
+        let wire = &mut self.wires[place];
+        if wire.held.len() >= room {
+            wire.counters.overflowed += 1;
+            return false;
+        }
+        wire.held.push(slot);
+        true
+    }
+
+    /// Counts what had been held and goes on.
+    pub(crate) fn released(&mut self, link: Link, count: u64) {
+        let place = self.place(link.from, link.to);
+        let counters = &mut self.wires[place].counters;
+        counters.forwarded += count;
     }
 
     /// Whether nothing passes.
@@ -124,8 +158,15 @@ impl Links {
         self.wires[self.place(link.from, link.to)].counters
     }
 
-    /// Puts a message on the link.
-    pub(crate) fn cross(&mut self, from: NodeId, to: NodeId) -> Crossing {
+    /// Puts a message on the link at `now`, in nanoseconds. How many bytes it has is asked only where a rate is
+    /// set: messages move as values.
+    pub(crate) fn cross(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        now: u64,
+        bytes: impl FnOnce() -> usize,
+    ) -> Crossing {
         let place = self.place(from, to);
         let base_delay = self.base_delay;
         let wire = &mut self.wires[place];
@@ -135,22 +176,36 @@ impl Links {
             wire.counters.forwarded += 1;
             return Crossing {
                 first: Some(base),
-                second: None,
+                ..Crossing::default()
             };
         }
-        wire.cross_faulty(base, base_delay)
+        wire.cross_faulty(base, base_delay, now, bytes)
     }
 }
 
 impl Wire {
     /// The order of the decisions is part of what a seed means.
-    fn cross_faulty(&mut self, base: u64, base_delay: Between) -> Crossing {
+    fn cross_faulty(
+        &mut self,
+        base: u64,
+        base_delay: Between,
+        now: u64,
+        bytes: impl FnOnce() -> usize,
+    ) -> Crossing {
         let (rule, counters, faults) = (&self.rule, &mut self.counters, &mut self.faults);
+        let memory = &mut self.memory;
         if rule.cut {
             counters.cut += 1;
             return Crossing::default();
         }
-        if faults.chance(rule.loss) {
+        if rule.hold {
+            counters.held += 1;
+            return Crossing {
+                is_held: true,
+                ..Crossing::default()
+            };
+        }
+        if faults.chance(rule.loss) | memory.burst(rule, || faults.next()) {
             counters.lost += 1;
             return Crossing::default();
         }
@@ -161,10 +216,19 @@ impl Wire {
             return Crossing::default();
         }
         let mut first = base;
+        if rule.rate.is_some() {
+            let Some(queued) = memory.queue(rule, now, bytes()) else {
+                counters.overflowed += 1;
+                return Crossing::default();
+            };
+            counters.limited += 1;
+            first = first.saturating_add(nanos(queued));
+        }
         if let Some(delay) = rule.delay {
-            counters.delayed += 1;
             first = first.saturating_add(later(faults, delay));
         }
+        counters.delayed += u64::from(rule.delay.is_some() || !rule.spreads.is_empty());
+        first = first.saturating_add(nanos(memory.spread(rule, || faults.next())));
         if faults.chance(rule.reorder) {
             counters.reordered += 1;
             first = first.saturating_add(nanos(rule.reorder_by));
@@ -172,13 +236,16 @@ impl Wire {
         let second = faults.chance(rule.duplicate).then(|| {
             counters.duplicated += 1;
             let again = faults.nanos(base_delay);
-            rule.delay
-                .map_or(again, |delay| again.saturating_add(later(faults, delay)))
+            let delayed = rule
+                .delay
+                .map_or(again, |delay| again.saturating_add(later(faults, delay)));
+            delayed.saturating_add(nanos(memory.spread(rule, || faults.next())))
         });
         counters.forwarded += 1 + u64::from(second.is_some());
         Crossing {
             first: Some(first),
             second,
+            is_held: false,
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::random::nanos;
 use crate::run::Run;
 use crate::tap::Gate;
 
+/// How many bytes a probe has.
+const PROBE_BYTES: usize = 64;
+
 /// What travels.
 #[derive(Clone, Debug)]
 pub(crate) enum Cargo<M> {
@@ -40,6 +43,17 @@ impl<M: Message> InFlight<M> {
         Link {
             from: self.from.node(),
             to: self.to.node(),
+        }
+    }
+
+    /// How many bytes it would have on a wire.
+    fn bytes(&self) -> usize {
+        match &self.cargo {
+            // One that does not serialise does not travel either.
+            Cargo::Message(envelope) => {
+                postcard::to_stdvec(envelope).map_or(0, |bytes| bytes.len())
+            }
+            Cargo::Probe { .. } => PROBE_BYTES,
         }
     }
 
@@ -90,9 +104,19 @@ impl<M: Message> Medium<M> {
         }
     }
 
-    /// Replaces what happens on the link.
-    pub(crate) fn set_link(&mut self, link: Link, rule: LinkRule) {
-        self.links.set(link, rule);
+    /// Replaces what happens on the link. What only a hold that is over kept goes on at once, in its order; a cut
+    /// takes it.
+    pub(crate) fn set_link(&mut self, link: Link, rule: LinkRule, run: &mut Run) {
+        let released = self.links.set(link, rule);
+        self.links.released(link, released.len() as u64);
+        for slot in released {
+            if self.links.is_cut(link.from, link.to) {
+                self.links.lost_in_flight(link.from, link.to);
+                self.lose(slot, run);
+            } else {
+                run.queue.push(run.now, Due::Arrive(slot));
+            }
+        }
     }
 
     /// What the link has done.
@@ -153,7 +177,8 @@ impl<M: Message> Medium<M> {
             };
             // Those still to be held are asked again in the order in which they came.
             let flight = self.flights.get(slot).expect("it was held");
-            if self.gates[gate].inspect(run.now, &flight.passing(direction)) == TapVerdict::Hold {
+            let verdict = self.gates[gate].inspect(run.now, &flight.passing(direction));
+            if matches!(verdict, TapVerdict::Hold | TapVerdict::Replay) {
                 self.gates[gate].hold(direction, slot);
             } else {
                 run.queue.push(run.now, due);
@@ -191,6 +216,15 @@ impl<M: Message> Medium<M> {
             }
             TapVerdict::Hold if gate.held() < self.hold_buffer => gate.hold(direction, slot),
             TapVerdict::Hold => self.lose(slot, run),
+            TapVerdict::Replay => {
+                let copy = flight.clone();
+                if gate.held() < self.hold_buffer {
+                    gate.hold(direction, slot);
+                } else {
+                    self.flights.remove(slot);
+                }
+                return Some(copy);
+            }
         }
         None
     }
@@ -198,7 +232,15 @@ impl<M: Message> Medium<M> {
     /// Puts a message on its link.
     fn cross(&mut self, flight: InFlight<M>, run: &mut Run) {
         let link = flight.link();
-        let crossing = self.links.cross(link.from, link.to);
+        let bytes = || flight.bytes();
+        let crossing = self.links.cross(link.from, link.to, run.now, bytes);
+        if crossing.is_held {
+            let slot = self.flights.insert(flight);
+            if !self.links.keep(link, slot, self.hold_buffer) {
+                self.lose(slot, run);
+            }
+            return;
+        }
         if let Some(second) = crossing.second {
             let slot = self.flights.insert(flight.clone());
             run.queue

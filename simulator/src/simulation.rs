@@ -83,7 +83,9 @@ where
     /// and ending what is gone does nothing; recording is the caller's.
     pub fn enact(&mut self, action: &Action) {
         match action {
-            Action::SetLink { link, rule } => self.medium.set_link(*link, rule.clone()),
+            Action::SetLink { link, rule } => {
+                self.medium.set_link(*link, rule.clone(), &mut self.run);
+            }
             Action::SetTap { node, rules } => {
                 self.medium.set_tap(*node, rules.clone(), &mut self.run);
                 self.run.observe(Observation::TapSet { node: *node });

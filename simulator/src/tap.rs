@@ -34,7 +34,10 @@ impl Gate {
 
     /// Replaces the rules. Hands out all that was held, oldest first.
     pub(crate) fn set(&mut self, rules: Vec<TapRule>) -> VecDeque<(Direction, Slot)> {
-        self.tap = (!rules.is_empty()).then(|| RuleTap::new(rules));
+        match &mut self.tap {
+            Some(tap) if !rules.is_empty() => tap.set(rules),
+            tap => *tap = (!rules.is_empty()).then(|| RuleTap::new(rules)),
+        }
         std::mem::take(&mut self.held)
     }
 

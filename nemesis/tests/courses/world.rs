@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use viewstorm_history::{FaultEvent, Seed, Stage, Timestamp};
 use viewstorm_nemesis::{
-    Action, Declaration, Fault, Ledger, LedgerEntry, Link, LinkCounters, LinkRule, Nemesis,
-    NemesisOptions, Observation, PROBE_KIND, ProbeId, ProcessState, RuleTap, TapRule, Timeline,
-    Topology, When,
+    Action, Declaration, Fault, Ledger, LedgerEntry, Link, LinkCounters, LinkMemory, LinkRule,
+    Nemesis, NemesisOptions, Observation, PROBE_KIND, ProbeId, ProcessState, RuleTap, TapRule,
+    Timeline, Topology, When,
 };
 use viewstorm_protocol::{
     Direction, Incarnation, Instant, NodeId, Passing, ReplicaId, Status, Tap, TapVerdict,
@@ -63,6 +63,7 @@ pub(crate) struct World {
     processes: Vec<Process>,
     links: BTreeMap<Link, LinkRule>,
     counters: BTreeMap<Link, LinkCounters>,
+    memories: BTreeMap<Link, LinkMemory>,
     taps: BTreeMap<NodeId, RuleTap>,
     random: ChaCha8Rng,
     view: u64,
@@ -135,6 +136,7 @@ impl World {
             processes: (0..replicas).map(process).collect(),
             links: BTreeMap::new(),
             counters: BTreeMap::new(),
+            memories: BTreeMap::new(),
             taps: BTreeMap::new(),
             random: ChaCha8Rng::seed_from_u64(5),
             view: 0,
@@ -454,7 +456,7 @@ impl World {
                 tap.inspect(Instant::ORIGIN, &passing)
             });
             match verdict {
-                TapVerdict::Pass | TapVerdict::Duplicate(_) => {}
+                TapVerdict::Pass | TapVerdict::Duplicate(_) | TapVerdict::Replay => {}
                 TapVerdict::Drop | TapVerdict::Hold => return,
                 TapVerdict::Delay(by) => wait += by,
             }
@@ -470,9 +472,14 @@ impl World {
             counters.reordered += 1;
             wait += rule.reorder_by;
         }
-        if rule.cut || is_lost || is_corrupt {
+        counters.limited += u64::from(rule.rate.is_some());
+        let memory = self.memories.entry(link).or_default();
+        memory.set(&rule);
+        let is_burst = memory.burst(&rule, || self.random.next_u64());
+        if rule.is_shut() || is_lost || is_corrupt || is_burst {
             return;
         }
+        wait += memory.spread(&rule, || self.random.next_u64());
         if let Some(delay) = rule.delay {
             let share: f64 = self.random.random();
             wait += delay.base.saturating_sub(delay.jitter) + (delay.jitter * 2).mul_f64(share);

@@ -5,5 +5,7 @@ mod disk;
 mod floors;
 mod quic;
 mod signature;
+mod throughput;
 
 pub use floors::{Floor, FloorsError, measure};
+pub use throughput::{RelayRate, relay_rate};

@@ -26,6 +26,11 @@ pub enum Verb {
         viewstorm run experiments/vr/partitions.toml --seed 42 --replace\n  \
         viewstorm run experiments/vr/partitions.toml --seeds 1..20 --set cluster.replicas=5")]
     Run(RunArguments),
+    /// Print what a plan's nemesis would do with a seed, and when, and run nothing.
+    #[command(after_help = "Examples:\n  \
+        viewstorm dry-run experiments/vr/partitions.toml\n  \
+        viewstorm dry-run experiments/vr/storm.toml --seed 7 --nemesis crashes")]
+    DryRun(DryRunArguments),
     /// Run many seeds of an experiment in the simulator, in memory and on all cores.
     #[command(after_help = "Examples:\n  \
         viewstorm simulate experiments/vr/partitions.toml --seeds 1..1000\n  \
@@ -90,6 +95,9 @@ pub struct RunArguments {
     /// The world to run in, instead of the plan's: processes or simulated.
     #[arg(long, value_name = "KIND")]
     pub world: Option<String>,
+    /// The faults of a profile instead of the plan's: calm, partitions, network, crashes, storage, clocks, storm.
+    #[arg(long, value_name = "PROFILE")]
+    pub nemesis: Option<String>,
     /// Where run folders go.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
@@ -107,6 +115,26 @@ pub struct RunArguments {
     pub quiet: bool,
 }
 
+/// `viewstorm dry-run`.
+#[derive(Debug, Args)]
+pub struct DryRunArguments {
+    /// The experiment's plan.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The seed, instead of the plan's; with neither it is 1.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The faults of a profile instead of the plan's.
+    #[arg(long, value_name = "PROFILE")]
+    pub nemesis: Option<String>,
+    /// Change one value of the plan, as `cluster.replicas=5`; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the resolved plan instead.
+    #[arg(long)]
+    pub toml: bool,
+}
+
 /// `viewstorm simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArguments {
@@ -116,6 +144,9 @@ pub struct SimulateArguments {
     /// The seeds from A to B, both included.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, default_value = "1..100")]
     pub seeds: (u64, u64),
+    /// The faults of a profile instead of the plan's: calm, partitions, network, crashes, storage, clocks, storm.
+    #[arg(long, value_name = "PROFILE")]
+    pub nemesis: Option<String>,
     /// How many at a time; one for each core otherwise.
     #[arg(long, value_name = "N")]
     pub jobs: Option<std::num::NonZero<usize>>,
@@ -284,6 +315,9 @@ pub enum BenchVerb {
 /// `viewstorm bench floors`.
 #[derive(Debug, Args)]
 pub struct FloorsArguments {
+    /// Measure everything on one core: where the scheduler puts the threads changes a hop by a factor of four.
+    #[arg(long)]
+    pub pin: bool,
     /// How long each floor is measured, in seconds.
     #[arg(long, default_value_t = 1.0)]
     pub seconds: f64,

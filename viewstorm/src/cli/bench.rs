@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Exit;
 use super::arguments::{BenchArguments, BenchVerb, FloorsArguments};
-use crate::bench::{Floor, measure};
+use crate::bench::{Floor, measure, relay_rate};
 
 pub(super) fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
     match &arguments.what {
@@ -18,9 +18,15 @@ fn floors(arguments: &FloorsArguments) -> anyhow::Result<Exit> {
         eprintln!("viewstorm: --seconds {seconds}: write a number above 0, at most 600");
         return Ok(Exit::Plan);
     }
-    let floors = measure(Duration::from_secs_f64(seconds))?;
+    let length = Duration::from_secs_f64(seconds);
+    if arguments.pin {
+        pin()?;
+    }
+    let floors = measure(length)?;
+    let rate = relay_rate(length)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&floors)?);
+        let all = serde_json::json!({ "floors": floors, "relay": rate, "pinned": arguments.pin });
+        println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(Exit::Expected);
     }
     println!(
@@ -39,11 +45,31 @@ fn floors(arguments: &FloorsArguments) -> anyhow::Result<Exit> {
     }
     if let [direct, relayed, ..] = floors.as_slice() {
         println!(
-            "one hop through the relay costs {:.2} plain hops",
-            hops(direct, relayed)
+            "one hop through the relay costs {:.2} plain hops{}",
+            hops(direct, relayed),
+            if arguments.pin {
+                ", all on one core"
+            } else {
+                "; --pin takes the scheduler's part out of it"
+            }
         );
     }
+    println!(
+        "the relay carries {:.0} datagrams/s here, {:.0} for each second of its own on a core",
+        rate.per_second(),
+        rate.per_core_second()
+    );
     Ok(Exit::Expected)
+}
+
+/// Keeps this thread, and those that it starts from now on, on one core.
+fn pin() -> anyhow::Result<()> {
+    let mut first = rustix::thread::CpuSet::new();
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    let core = (0..rustix::thread::CpuSet::MAX_CPU).find(|core| allowed.is_set(*core));
+    first.set(core.unwrap_or_default());
+    rustix::thread::sched_setaffinity(None, &first)?;
+    Ok(())
 }
 
 /// A plain round trip is two hops. The relayed one has two more, each through the relay.

@@ -93,6 +93,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: &Verb) -> anyhow::Result<Exit> {
     match verb {
         Verb::Run(arguments) => super::run::run(arguments),
+        Verb::DryRun(arguments) => super::dry_run::dry_run(arguments),
         Verb::Simulate(arguments) => super::simulate::simulate(arguments),
         Verb::Replay(arguments) => super::replay::replay(arguments),
         Verb::Shrink(arguments) => super::shrink::shrink(arguments),

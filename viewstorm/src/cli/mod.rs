@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod check;
+mod dry_run;
 mod exit;
 mod interrupt;
 mod mutants;

@@ -44,6 +44,7 @@ fn load(arguments: &RunArguments) -> Result<Plan, PlanErrors> {
     if let Some(world) = &arguments.world {
         overrides.push(Override::flag("--world", "world.kind", world));
     }
+    overrides.extend(arguments.nemesis.as_deref().map(Override::profile));
     for set in &arguments.set {
         overrides.push(Override::set(set)?);
     }
@@ -113,6 +114,9 @@ fn reproduce(arguments: &RunArguments, seed: Seed) -> String {
     let mut command = format!("viewstorm run {} --seed {seed}", arguments.plan.display());
     if let Some(world) = &arguments.world {
         command.push_str(&format!(" --world {world}"));
+    }
+    if let Some(profile) = &arguments.nemesis {
+        command.push_str(&format!(" --nemesis {profile}"));
     }
     for set in &arguments.set {
         command.push_str(&format!(" --set '{set}'"));

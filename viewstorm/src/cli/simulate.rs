@@ -64,6 +64,7 @@ fn load(arguments: &SimulateArguments) -> Result<Plan, PlanErrors> {
         "world.kind",
         "simulated",
     )];
+    overrides.extend(arguments.nemesis.as_deref().map(Override::profile));
     for set in &arguments.set {
         overrides.push(Override::set(set)?);
     }
@@ -120,6 +121,9 @@ fn replay(arguments: &SimulateArguments, seed: Seed) -> String {
         "viewstorm run {} --world simulated --seed {seed}",
         arguments.plan.display()
     );
+    if let Some(profile) = &arguments.nemesis {
+        command.push_str(&format!(" --nemesis {profile}"));
+    }
     for set in &arguments.set {
         command.push_str(&format!(" --set '{set}'"));
     }

@@ -16,6 +16,7 @@ mod outcome;
 mod recovery;
 mod results;
 mod traces;
+mod vacuity;
 
 pub use latency_log::{LATENCY_LOG_FILE, latency_log};
 pub use results::{JudgeError, Judgement, judge, judge_run};

@@ -20,6 +20,7 @@ use super::operations::{Operation, operations};
 use super::outcome::outcome;
 use super::recovery::recovery;
 use super::traces::{TraceError, Traces};
+use super::vacuity;
 use crate::plan::{Plan, PlanErrors, duration_text};
 use crate::run_facts::{Ending, FactsError, RunFacts};
 use crate::runner::Stages;
@@ -147,7 +148,10 @@ impl Run<'_> {
                 );
             }
         }
-        let reservations = self.reservations(&faults);
+        let mut reservations = self.reservations(&faults);
+        if self.facts.ending.is_some() {
+            reservations.extend(vacuity::reservations(&operations, &faults));
+        }
         let bounds = self.bounds(&measure, &recovery);
         Results {
             schema_version: SCHEMA_VERSION,

@@ -64,10 +64,12 @@ fault_keys!(
     /// `[[nemesis]]`, whatever the fault.
     NEMESIS: "for", "target", "shape", "groups", "links", "clients", "direction", "layer",
     "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
-    "skip", "limit", "effect", "step", "power", "place", "budget", "jump", "drift", "freeze", "intensity"
+    "skip", "limit", "effect", "step", "power", "place", "budget", "jump", "drift", "freeze", "intensity",
+    "distribution", "alpha", "trace", "correlation", "p", "r", "loss-bad", "loss-good", "kilobits",
+    "queue-bytes", "preset", "regions", "jitter-share", "period", "gap", "follows", "profile"
 );
 /// A whole storm.
-pub(super) const ANY: &[&str] = &["fault", "intensity", "until"];
+pub(super) const ANY: &[&str] = &["fault", "intensity", "until", "profile"];
 fault_keys!(
     /// A partition.
     PARTITION: "for", "shape", "target", "groups", "links", "clients", "direction", "layer",
@@ -75,7 +77,8 @@ fault_keys!(
 );
 fault_keys!(
     /// A delay.
-    DELAY: "for", "delay", "delay-jitter", "target", "direction", "links"
+    DELAY: "for", "delay", "delay-jitter", "target", "direction", "links", "distribution", "alpha", "trace",
+    "correlation"
 );
 fault_keys!(
     /// A loss, duplication or corruption.
@@ -84,6 +87,26 @@ fault_keys!(
 fault_keys!(
     /// A reordering.
     REORDER: "for", "share", "delay", "target", "direction", "links"
+);
+fault_keys!(
+    /// Losses in bursts.
+    BURST_LOSS: "for", "p", "r", "loss-bad", "loss-good", "target", "direction", "links"
+);
+fault_keys!(
+    /// A rate.
+    RATE: "for", "kilobits", "queue-bytes", "target", "direction", "links"
+);
+fault_keys!(
+    /// A hold.
+    HOLD: "for", "target", "direction", "links"
+);
+fault_keys!(
+    /// A wide-area network.
+    WAN: "for", "preset", "regions", "jitter-share"
+);
+fault_keys!(
+    /// A share of the time.
+    SLOW: "for", "target", "share", "period"
 );
 fault_keys!(
     /// Rules for messages.

@@ -71,6 +71,12 @@ impl Override {
         }
     }
 
+    /// `--nemesis crashes`: the faults of a profile instead of the plan's.
+    pub fn profile(name: &str) -> Self {
+        let table = format!("[{{ fault = \"any\", profile = {name:?} }}]");
+        Self::flag("--nemesis", "nemesis", &table)
+    }
+
     /// Adds the argument to the texts of a plan.
     pub(super) fn place(&self, sources: &mut Sources) -> Placed {
         let start = sources.add("command line", false, &self.argument);

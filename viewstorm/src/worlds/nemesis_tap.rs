@@ -24,7 +24,10 @@ impl TapControl for NemesisTap {
     fn set_rules(&mut self, rules: &Value) -> Result<(), String> {
         let rules: Vec<TapRule> =
             serde::Deserialize::deserialize(rules).map_err(|error| error.to_string())?;
-        self.rules = (!rules.is_empty()).then(|| RuleTap::new(rules));
+        match &mut self.rules {
+            Some(tap) if !rules.is_empty() => tap.set(rules),
+            tap => *tap = (!rules.is_empty()).then(|| RuleTap::new(rules)),
+        }
         Ok(())
     }
 

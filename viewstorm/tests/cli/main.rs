@@ -1,8 +1,10 @@
 //! The command line as a user meets it: the binary is run, and what it leaves is looked at.
 
+mod dry_run;
 mod errors;
 mod history;
 mod lifetimes;
+mod links;
 mod machine_faults;
 mod nightly;
 mod parity;

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use viewstorm::plan::Plan;
 use viewstorm_history::Seed;
 use viewstorm_nemesis::{
-    Budget, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep, DamagePlace,
-    Declaration, Delay, DiskEffect, DiskFault, Fault, Flow, Layer, Link, LinkEffect, LinkFault,
-    Links, MessageFault, Numbers, Partition, Shape, TapAct, Target, Trigger, TriggerEvent, Way,
-    When,
+    Budget, Burst, ClientSides, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep,
+    DamagePlace, Declaration, Delay, DiskEffect, DiskFault, Distribution, Fault, Flow, Layer, Link,
+    LinkEffect, LinkFault, Links, MessageFault, Numbers, Partition, Rate, Shape, SlowFault, Spread,
+    TapAct, Target, Trigger, TriggerEvent, WanFault, WanPreset, Way, When,
 };
 use viewstorm_protocol::{NodeId, ReplicaId};
 
@@ -123,6 +123,54 @@ fn duration(millis: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     })
 }
 
+fn spread() -> impl Strategy<Value = Spread> {
+    let times = || (duration(1..100), duration(0..20));
+    let trace = prop::collection::vec(1_000_000u64..100_000_000, 1..5);
+    let distribution = prop_oneof![
+        // Without a correlation a uniform one is a delay like any other.
+        times().prop_map(|(base, jitter)| Distribution::Normal { base, jitter }),
+        (times(), 1.0f64..10.0).prop_map(|((base, jitter), alpha)| {
+            Distribution::Pareto {
+                base,
+                jitter,
+                alpha,
+            }
+        }),
+        trace.prop_map(Distribution::Trace),
+    ];
+    let uniform = times().prop_map(|(base, jitter)| Distribution::Uniform { base, jitter });
+    let spread = |(distribution, correlation)| Spread {
+        distribution,
+        correlation,
+    };
+    prop_oneof![
+        (distribution, 0.0f64..0.95).prop_map(spread),
+        (uniform, 0.01f64..0.95).prop_map(spread),
+    ]
+}
+
+fn burst() -> impl Strategy<Value = Burst> {
+    (0.01f64..0.5, 0.1f64..1.0, 0.5f64..1.0, 0.0f64..0.1).prop_map(|(p, r, loss_bad, loss_good)| {
+        Burst {
+            p,
+            r,
+            loss_bad,
+            loss_good,
+        }
+    })
+}
+
+fn wan() -> impl Strategy<Value = Fault> {
+    let region = |name| WanPreset::Ibm2025.region(name).unwrap();
+    let second = prop::sample::select(vec!["tokyo", "sydney", "dallas"]);
+    (second, 0.0f64..0.5).prop_map(move |(second, jitter)| {
+        Fault::Wan(WanFault {
+            regions: vec![region("london"), region(second)],
+            jitter,
+        })
+    })
+}
+
 fn share() -> impl Strategy<Value = f64> {
     prop_oneof![Just(1.0), 0.000_001f64..1.0]
 }
@@ -184,6 +232,15 @@ fn link_fault() -> impl Strategy<Value = Fault> {
         share().prop_map(LinkEffect::Duplicate),
         share().prop_map(LinkEffect::Corrupt),
         (share(), duration(1..100)).prop_map(|(share, by)| LinkEffect::Reorder { share, by }),
+        spread().prop_map(LinkEffect::Spread),
+        burst().prop_map(LinkEffect::Burst),
+        (8u64..1_000_000, 1_500u64..1 << 20).prop_map(|(kilobits, queue_bytes)| {
+            LinkEffect::Rate(Rate {
+                kilobits,
+                queue_bytes,
+            })
+        }),
+        Just(LinkEffect::Hold),
     ];
     let way = prop::sample::select(vec![Way::Both, Way::In, Way::Out]);
     let links = prop_oneof![
@@ -206,6 +263,8 @@ prop_compose! {
         act in prop_oneof![
             Just(TapAct::Drop),
             Just(TapAct::Hold),
+            Just(TapAct::Replay),
+            delay().prop_map(TapAct::Reorder),
             delay().prop_map(TapAct::Delay),
             delay().prop_map(TapAct::Duplicate),
         ],
@@ -298,6 +357,14 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
         target(false).prop_map(Fault::Kill),
         target(false).prop_map(Fault::Pause),
         target(false).prop_map(Fault::Restart),
+        wan(),
+        (target(false), 0.05f64..0.95, duration(20..500)).prop_map(|(target, share, period)| {
+            Fault::Slow(SlowFault {
+                target,
+                share,
+                period,
+            })
+        }),
         machine(),
     ];
     let share = || 0.0f64..1.0;

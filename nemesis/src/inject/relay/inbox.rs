@@ -32,12 +32,18 @@ impl Inbox {
         }
     }
 
-    /// Reads what is there, up to a limit: none if there is nothing.
-    pub(super) fn read(&mut self, port: &Port) -> io::Result<impl Iterator<Item = Message<'_>>> {
+    /// Reads what is there, up to a limit: none if there is nothing. One that asks for a single message spares the
+    /// system the look for a second, which costs as much as the first where there is none.
+    pub(super) fn read(
+        &mut self,
+        port: &Port,
+        is_single: bool,
+    ) -> io::Result<impl Iterator<Item = Message<'_>>> {
         let mut parts = self.bytes.chunks_exact_mut(MESSAGE_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(parts.next().unwrap_or_default()));
-        let count = port.receive(&mut slices, &mut self.metas)?;
+        let most = if is_single { 1 } else { BATCH_SIZE };
+        let count = port.receive(&mut slices[..most], &mut self.metas)?;
         let messages = self.bytes.chunks_exact_mut(MESSAGE_BYTES).zip(&self.metas);
         Ok(messages.take(count).map(|(bytes, meta)| Message {
             from: meta.addr,

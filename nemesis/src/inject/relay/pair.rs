@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use viewstorm_history::Seed;
 
@@ -15,6 +15,9 @@ use crate::{Link, LinkCounters, LinkRule};
 
 /// How many that have waited are sent before others have their turn.
 const RELEASED_AT_ONCE: usize = 256;
+
+/// What follows so soon after the last is one of many: they are read many at a time.
+const BUSY: Duration = Duration::from_micros(10);
 
 /// Which of a pair's sockets a datagram arrives at, and so which way it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ struct State {
     acceptor: Option<SocketAddr>,
     there: Wire,
     back: Wire,
+    /// When each side was last read.
+    last_read: [Option<Instant>; 2],
 }
 
 impl State {
@@ -70,6 +75,7 @@ impl Pair {
             acceptor,
             there,
             back,
+            last_read: [None; 2],
         });
         Ok(Self {
             link,
@@ -91,7 +97,18 @@ impl Pair {
     }
 
     pub(super) fn set_rule(&self, side: Side, rule: LinkRule) {
-        self.state().wire(side).set(rule);
+        let mut state = self.state();
+        let route = self.route(side, &state);
+        let wire = state.wire(side);
+        let released = wire.set(rule);
+        if released.is_empty() {
+            return;
+        }
+        let mut outbox = Outbox::new();
+        for waiting in released {
+            outbox.push(&waiting.contents, waiting.ecn, route, &mut wire.counters);
+        }
+        outbox.flush(route, &mut wire.counters);
     }
 
     pub(super) fn counters(&self, side: Side) -> LinkCounters {
@@ -107,9 +124,12 @@ impl Pair {
         outbox: &mut Outbox,
     ) -> io::Result<Option<Instant>> {
         let mut state = self.state();
-        let messages = inbox.read(self.port(side))?;
+        let last = &mut state.last_read[usize::from(side == Side::Back)];
+        let is_single = last.is_none_or(|last| last.elapsed() > BUSY);
+        let messages = inbox.read(self.port(side), is_single)?;
         // After the reading: no datagram leaves before its delay is over.
         let now = Instant::now();
+        *last = Some(now);
         for message in messages {
             match side {
                 Side::Front => state.dialler = Some(message.from),
@@ -181,7 +201,10 @@ fn put_one(
     route: Route<'_>,
     outbox: &mut Outbox,
 ) {
-    let crossing = wire.cross(datagram.len());
+    let crossing = wire.cross(datagram.len(), now);
+    if crossing.is_held {
+        return wire.keep(now, datagram, ecn);
+    }
     if let Some(bit) = crossing.flipped_bit {
         datagram[bit / 8] ^= 1 << (bit % 8);
     }

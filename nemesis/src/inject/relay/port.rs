@@ -40,6 +40,11 @@ impl Port {
     }
 
     pub(super) fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        // Without a mark or a batch there is nothing to tell the system but where to: that is quicker told plainly.
+        if transmit.ecn.is_none() && transmit.segment_size.is_none() {
+            let sent = self.socket.send_to(transmit.contents, transmit.destination);
+            return sent.map(drop);
+        }
         self.state.try_send((&self.socket).into(), transmit)
     }
 

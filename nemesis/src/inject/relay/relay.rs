@@ -146,7 +146,7 @@ impl Relay {
     }
 
     /// Replaces what happens on the link. Datagrams that wait there keep their time, but for a cut: it takes
-    /// them.
+    /// them. Those that only a hold kept leave at once, in the order in which they came.
     ///
     /// # Panics
     ///

@@ -3,7 +3,7 @@
 //! It touches no socket and no clock. The decisions and their order are the simulator's.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use quinn_udp::EcnCodepoint;
@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use viewstorm_history::Seed;
 
-use crate::{Delay, Link, LinkCounters, LinkRule};
+use crate::{Delay, Link, LinkCounters, LinkMemory, LinkRule};
 
 /// How many datagrams may wait on one wire: three seconds of 20,000 a second.
 pub(super) const DELAY_LINE_DATAGRAMS: usize = 65_536;
@@ -57,6 +57,8 @@ pub(super) struct Crossing {
     pub(super) flipped_bit: Option<usize>,
     pub(super) first: Option<Duration>,
     pub(super) second: Option<Duration>,
+    /// It waits for the end of a hold.
+    pub(super) is_held: bool,
 }
 
 impl Crossing {
@@ -64,6 +66,7 @@ impl Crossing {
         flipped_bit: None,
         first: Some(Duration::ZERO),
         second: None,
+        is_held: false,
     };
 
     pub(super) fn copies(self) -> impl Iterator<Item = Duration> {
@@ -79,9 +82,14 @@ impl Crossing {
 pub(super) struct Wire {
     rule: LinkRule,
     open: bool,
+    memory: LinkMemory,
+    /// What the rate's queue counts from.
+    origin: Instant,
     random: ChaCha8Rng,
     pub(super) counters: LinkCounters,
     line: BinaryHeap<Reverse<Waiting>>,
+    /// What waits for the end of a hold, as it came.
+    held: VecDeque<Waiting>,
     line_bytes: usize,
     next_order: u64,
 }
@@ -92,44 +100,65 @@ impl Wire {
         Self {
             rule: LinkRule::default(),
             open: true,
+            memory: LinkMemory::default(),
+            origin: Instant::now(),
             random: ChaCha8Rng::seed_from_u64(seed.stream(&format!("relay/{link}")).0),
             counters: LinkCounters::default(),
             line: BinaryHeap::new(),
+            held: VecDeque::new(),
             line_bytes: 0,
             next_order: 0,
         }
     }
 
-    /// Replaces what happens on the link. What already waits keeps its time, but for a cut, which takes it.
-    pub(super) fn set(&mut self, rule: LinkRule) {
+    /// Replaces what happens on the link. What already waits keeps its time, but for a cut, which takes it. Hands
+    /// out what only a hold that is over kept, as it came.
+    #[must_use = "what was held goes on"]
+    pub(super) fn set(&mut self, rule: LinkRule) -> VecDeque<Waiting> {
         if rule.cut {
-            self.counters.cut += self.line.len() as u64;
+            self.counters.cut += (self.line.len() + self.held.len()) as u64;
             self.line.clear();
+            self.held.clear();
             self.line_bytes = 0;
         }
+        let released = match rule.hold {
+            true => VecDeque::new(),
+            false => std::mem::take(&mut self.held),
+        };
+        self.line_bytes -= released.iter().map(|it| it.contents.len()).sum::<usize>();
+        self.memory.set(&rule);
         self.open = rule.is_open();
         self.rule = rule;
+        released
     }
 
-    /// Decides what becomes of a datagram of `length` bytes.
-    pub(super) fn cross(&mut self, length: usize) -> Crossing {
+    /// Decides what becomes of a datagram of `length` bytes that came at `now`.
+    pub(super) fn cross(&mut self, length: usize, now: Instant) -> Crossing {
         self.counters.offered += 1;
         if self.open {
             Crossing::UNTOUCHED
         } else {
-            self.cross_faulty(length)
+            self.cross_faulty(length, now)
         }
     }
 
-    /// The order of the decisions is part of what a seed means: cut, loss, corruption and which bit, delay,
-    /// reordering, duplication and the second copy's delay. Where there is nothing to decide, nothing is drawn.
-    fn cross_faulty(&mut self, length: usize) -> Crossing {
+    /// The order of the decisions is part of what a seed means: cut, hold, loss, bursts, corruption and which bit,
+    /// the rate's queue, delay, spreads, reordering, duplication and the second copy's delays. Where there is nothing to decide, nothing is drawn.
+    fn cross_faulty(&mut self, length: usize, now: Instant) -> Crossing {
         let (rule, counters, random) = (&self.rule, &mut self.counters, &mut self.random);
+        let memory = &mut self.memory;
         if rule.cut {
             counters.cut += 1;
             return Crossing::default();
         }
-        if chance(random, rule.loss) {
+        if rule.hold {
+            counters.held += 1;
+            return Crossing {
+                is_held: true,
+                ..Crossing::default()
+            };
+        }
+        if chance(random, rule.loss) | memory.burst(rule, || random.next_u64()) {
             counters.lost += 1;
             return Crossing::default();
         }
@@ -139,11 +168,18 @@ impl Wire {
             let last_bit = (length * 8 - 1) as u64;
             crossing.flipped_bit = usize::try_from(up_to(random, last_bit)).ok();
         }
-        let mut first = Duration::ZERO;
+        let since = now.saturating_duration_since(self.origin).as_nanos();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        let Some(mut first) = memory.queue(rule, since, length) else {
+            counters.overflowed += 1;
+            return Crossing::default();
+        };
+        counters.limited += u64::from(rule.rate.is_some());
         if let Some(delay) = rule.delay {
-            counters.delayed += 1;
-            first = later(random, delay);
+            first = first.saturating_add(later(random, delay));
         }
+        counters.delayed += u64::from(rule.delay.is_some() || !rule.spreads.is_empty());
+        first = first.saturating_add(memory.spread(rule, || random.next_u64()));
         if chance(random, rule.reorder) {
             counters.reordered += 1;
             first = first.saturating_add(rule.reorder_by);
@@ -154,9 +190,26 @@ impl Wire {
             let second = rule
                 .delay
                 .map_or(Duration::ZERO, |delay| later(random, delay));
-            crossing.second = Some(second);
+            let spread = memory.spread(rule, || random.next_u64());
+            crossing.second = Some(second.saturating_add(spread));
         }
         crossing
+    }
+
+    /// Keeps a datagram until the hold is over, if there is room.
+    pub(super) fn keep(&mut self, now: Instant, contents: &[u8], ecn: Option<EcnCodepoint>) {
+        let bytes = self.line_bytes + contents.len();
+        if self.held.len() >= DELAY_LINE_DATAGRAMS || bytes > DELAY_LINE_BYTES {
+            self.counters.overflowed += 1;
+            return;
+        }
+        self.line_bytes = bytes;
+        self.held.push_back(Waiting {
+            due: now,
+            order: 0,
+            contents: contents.into(),
+            ecn,
+        });
     }
 
     /// Keeps a datagram until `due`, if there is room.
@@ -226,7 +279,7 @@ mod tests {
 
     fn wire(rule: LinkRule) -> Wire {
         let mut wire = Wire::new(LINK, Seed(7));
-        wire.set(rule);
+        assert!(wire.set(rule).is_empty());
         wire
     }
 
@@ -242,6 +295,7 @@ mod tests {
             reorder: 0.25,
             reorder_by: 50 * MS,
             corrupt: 0.1,
+            ..LinkRule::default()
         }
     }
 
@@ -249,8 +303,10 @@ mod tests {
     fn the_same_seed_decides_the_same_and_each_link_has_a_stream_of_its_own() {
         let crossings = |seed, link| {
             let mut wire = Wire::new(link, seed);
-            wire.set(everything());
-            (0..200).map(|_| wire.cross(100)).collect::<Vec<_>>()
+            assert!(wire.set(everything()).is_empty());
+            (0..200)
+                .map(|_| wire.cross(100, Instant::now()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(crossings(Seed(7), LINK), crossings(Seed(7), LINK));
         assert_ne!(crossings(Seed(7), LINK), crossings(Seed(8), LINK));
@@ -260,7 +316,9 @@ mod tests {
     #[test]
     fn shares_come_out_as_the_rule_says_and_each_is_counted() {
         let mut wire = wire(everything());
-        let crossings: Vec<Crossing> = (0..10_000).map(|_| wire.cross(100)).collect();
+        let crossings: Vec<Crossing> = (0..10_000)
+            .map(|_| wire.cross(100, Instant::now()))
+            .collect();
         let count = |of: &dyn Fn(&Crossing) -> bool| {
             crossings.iter().filter(|crossing| of(crossing)).count() as u64
         };
@@ -308,7 +366,7 @@ mod tests {
     fn an_open_wire_draws_nothing() {
         let mut wire = wire(LinkRule::default());
         let before = wire.random.clone();
-        assert!((0..100).all(|_| wire.cross(10) == Crossing::UNTOUCHED));
+        assert!((0..100).all(|_| wire.cross(10, Instant::now()) == Crossing::UNTOUCHED));
         assert_eq!(wire.random, before);
     }
 
@@ -318,9 +376,13 @@ mod tests {
             corrupt: 1.0,
             ..LinkRule::default()
         });
-        assert_eq!(wire.cross(0), Crossing::UNTOUCHED);
+        assert_eq!(wire.cross(0, Instant::now()), Crossing::UNTOUCHED);
         assert_eq!(wire.counters.corrupted, 0);
-        assert!(wire.cross(1).flipped_bit.is_some_and(|bit| bit < 8));
+        assert!(
+            wire.cross(1, Instant::now())
+                .flipped_bit
+                .is_some_and(|bit| bit < 8)
+        );
     }
 
     #[test]
@@ -350,10 +412,11 @@ mod tests {
             (wire.line.len(), wire.counters.overflowed),
             (DELAY_LINE_DATAGRAMS, 3)
         );
-        wire.set(LinkRule {
+        let taken = wire.set(LinkRule {
             cut: true,
             ..LinkRule::default()
         });
+        assert!(taken.is_empty());
         assert_eq!(wire.counters.cut, DELAY_LINE_DATAGRAMS as u64);
         let large = vec![0; DELAY_LINE_BYTES / 4];
         for _ in 0..5 {
@@ -367,8 +430,33 @@ mod tests {
         let mut wire = wire(LinkRule::default());
         let due = Instant::now() + 3 * MS;
         wire.hold(due, &[1], None);
-        wire.set(everything());
-        wire.set(LinkRule::default());
+        assert!(wire.set(everything()).is_empty());
+        assert!(wire.set(LinkRule::default()).is_empty());
         assert_eq!((wire.next_due(), wire.counters.cut), (Some(due), 0));
+    }
+
+    #[test]
+    fn what_is_held_comes_out_in_order_when_the_hold_is_over_and_a_cut_takes_it() {
+        let hold = || LinkRule {
+            hold: true,
+            ..LinkRule::default()
+        };
+        let mut wire = wire(hold());
+        for name in 0..3 {
+            assert!(wire.cross(1, Instant::now()).is_held);
+            wire.keep(Instant::now(), &[name], None);
+        }
+        assert!(wire.set(hold()).is_empty(), "it goes on being held");
+        let names = |held: VecDeque<Waiting>| held.iter().map(|it| it.contents[0]).collect();
+        let released: Vec<u8> = names(wire.set(LinkRule::default()));
+        assert_eq!((released, wire.line_bytes), (vec![0, 1, 2], 0));
+        assert!(wire.set(hold()).is_empty());
+        wire.keep(Instant::now(), &[9], None);
+        let cut = LinkRule {
+            cut: true,
+            ..LinkRule::default()
+        };
+        assert!(wire.set(cut).is_empty());
+        assert_eq!((wire.counters.cut, wire.counters.held), (1, 3));
     }
 }

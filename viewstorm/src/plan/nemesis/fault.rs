@@ -5,12 +5,12 @@ use std::time::Duration;
 use toml::de::DeValue;
 use viewstorm_nemesis::{
     Budget, ClientSides, DamagePlace, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links,
-    MessageFault, Numbers, PROBE_KIND, Partition, Shape, TapAct, Target, Way,
+    MessageFault, Numbers, PROBE_KIND, Partition, Shape, SlowFault, TapAct, Target, WanPreset, Way,
 };
 
 use super::model::LEAST_FLAPPING;
 use super::target::Whom;
-use super::{Around, machine};
+use super::{Around, law, machine};
 use crate::plan::choice::Choice;
 use crate::plan::error::PlanError;
 use crate::plan::read::unknown_name;
@@ -45,9 +45,14 @@ pub(super) enum FaultKind {
     Duplicate,
     Reorder,
     Corrupt,
+    BurstLoss,
+    Rate,
+    Hold,
+    Wan,
     Messages,
     Kill,
     Pause,
+    Slow,
     Restart,
     PowerLoss,
     Crash,
@@ -66,9 +71,14 @@ impl Choice for FaultKind {
         ("duplicate", Self::Duplicate),
         ("reorder", Self::Reorder),
         ("corrupt", Self::Corrupt),
+        ("burst-loss", Self::BurstLoss),
+        ("rate", Self::Rate),
+        ("hold", Self::Hold),
+        ("wan", Self::Wan),
         ("messages", Self::Messages),
         ("kill", Self::Kill),
         ("pause", Self::Pause),
+        ("slow", Self::Slow),
         ("restart", Self::Restart),
         ("power-loss", Self::PowerLoss),
         ("crash", Self::Crash),
@@ -138,7 +148,9 @@ enum ActName {
     Drop,
     Delay,
     Duplicate,
+    Reorder,
     Hold,
+    Replay,
 }
 
 impl Choice for ActName {
@@ -146,7 +158,9 @@ impl Choice for ActName {
         ("drop", Self::Drop),
         ("delay", Self::Delay),
         ("duplicate", Self::Duplicate),
+        ("reorder", Self::Reorder),
         ("hold", Self::Hold),
+        ("replay", Self::Replay),
     ];
 }
 
@@ -171,6 +185,8 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
             .filter(|name| !needs_more.contains(name))
             .collect(),
         "clients" => names::<ClientSides>(),
+        "distribution" => vec!["uniform", "normal", "pareto"],
+        "preset" => names::<WanPreset>(),
         "layer" => names::<Layer>(),
         "on" => super::trigger::names(),
         "step" => machine::names_of_steps().collect(),
@@ -190,6 +206,11 @@ impl FaultKind {
             Self::Delay => keys::DELAY,
             Self::Loss | Self::Duplicate | Self::Corrupt => keys::SHARE,
             Self::Reorder => keys::REORDER,
+            Self::BurstLoss => keys::BURST_LOSS,
+            Self::Rate => keys::RATE,
+            Self::Hold => keys::HOLD,
+            Self::Wan => keys::WAN,
+            Self::Slow => keys::SLOW,
             Self::Messages => keys::MESSAGES,
             Self::Kill | Self::Pause | Self::PowerLoss | Self::FailingSync => keys::PROCESS,
             Self::Restart => keys::RESTART,
@@ -214,6 +235,8 @@ impl FaultKind {
             Self::Messages => return read_messages(section, around),
             Self::Kill => Fault::Kill(needed_target(section, Whom::Replicas, around)?),
             Self::Pause => Fault::Pause(needed_target(section, Whom::Replicas, around)?),
+            Self::Slow => return read_slow(section, around),
+            Self::Wan => return law::read_wan(section),
             Self::Restart => Fault::Restart(needed_target(section, Whom::Replicas, around)?),
             Self::PowerLoss => Fault::PowerLoss(needed_target(section, Whom::Replicas, around)?),
             Self::Crash => return machine::read_crash(section, around),
@@ -222,7 +245,14 @@ impl FaultKind {
             Self::BitFlip => return machine::read_bit_flip(section, around),
             Self::Wipe => return machine::read_wipe(section, around),
             Self::Clock => return machine::read_clock(section, around),
-            Self::Delay | Self::Loss | Self::Duplicate | Self::Reorder | Self::Corrupt => {
+            Self::Delay
+            | Self::Loss
+            | Self::Duplicate
+            | Self::Reorder
+            | Self::Corrupt
+            | Self::BurstLoss
+            | Self::Rate
+            | Self::Hold => {
                 let effect = self.read_effect(section);
                 let links = read_links(section, around);
                 Fault::Links(LinkFault {
@@ -236,7 +266,10 @@ impl FaultKind {
 
     fn read_effect(self, section: &mut Section<'_, '_>) -> Option<LinkEffect> {
         Some(match self {
-            Self::Delay => LinkEffect::Delay(needed_delay(section)?),
+            Self::Delay => law::read_delay(section)?,
+            Self::BurstLoss => law::read_burst(section)?,
+            Self::Rate => law::read_rate(section)?,
+            Self::Hold => LinkEffect::Hold,
             Self::Loss => LinkEffect::Loss(needed_share(section)?),
             Self::Duplicate => LinkEffect::Duplicate(needed_share(section)?),
             Self::Corrupt => LinkEffect::Corrupt(needed_share(section)?),
@@ -476,6 +509,8 @@ fn read_messages(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<F
     let act = match act? {
         ActName::Drop => TapAct::Drop,
         ActName::Hold => TapAct::Hold,
+        ActName::Replay => TapAct::Replay,
+        ActName::Reorder => TapAct::Reorder(needed_delay(section)?),
         ActName::Delay => TapAct::Delay(needed_delay(section)?),
         ActName::Duplicate => TapAct::Duplicate(needed_delay(section)?),
     };
@@ -490,6 +525,28 @@ fn read_messages(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<F
         skip: skip?.0,
         limit: limit?,
         act,
+    }))
+}
+
+/// A share of the time.
+fn read_slow(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<Fault> {
+    /// The shortest turn: what is shorter the system's scheduler does anyway.
+    const LEAST_PERIOD: Duration = Duration::from_millis(20);
+    /// The turn where the plan does not say.
+    const PERIOD: Duration = Duration::from_millis(100);
+    let target = needed_target(section, Whom::Replicas, around);
+    let expected = "a share of the time from 0.05 to 0.95";
+    let share = section.number("share", expected, |it| (0.05..=0.95).contains(&it));
+    if share.is_absent() {
+        let title = "this fault does not say which share of the time is left";
+        let error = PlanError::at(section.span(), title, "");
+        section.note(error.help("for example `share = 0.2`").missing());
+    }
+    let period = section.duration("period", LEAST_PERIOD).known(PERIOD);
+    Some(Fault::Slow(SlowFault {
+        target: target?,
+        share: share.value()?,
+        period: period?.0,
     }))
 }
 

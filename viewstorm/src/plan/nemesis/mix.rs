@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Around, Read, read_one};
+use crate::plan::choice::Choice;
 use crate::plan::error::PlanError;
 use crate::plan::section::{Errors, Section};
 use crate::plan::source::Span;
@@ -21,6 +22,59 @@ const LENGTH: Duration = Duration::from_secs(30);
 /// How long before the run's end the last fault comes, where the plan does not say: long enough for it to be
 /// shown, and at most half of the run.
 const LAST: Duration = Duration::from_secs(4);
+
+/// A storm of some kinds of faults, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Profile(&'static [&'static str]);
+
+/// A storm of all kinds.
+const WHOLE: Profile = Profile(&["*"]);
+/// None at all.
+const CALM: Profile = Profile(&[]);
+
+impl Choice for Profile {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("calm", CALM),
+        ("partitions", Self(&["partition"])),
+        (
+            "network",
+            Self(&[
+                "partition",
+                "delay",
+                "loss",
+                "duplicate",
+                "reorder",
+                "messages",
+            ]),
+        ),
+        (
+            "crashes",
+            Self(&["kill", "restart", "crash", "pause", "power-loss"]),
+        ),
+        (
+            "storage",
+            Self(&["power-loss", "crash", "slow-sync", "failing-sync"]),
+        ),
+        ("clocks", Self(&["clock", "pause"])),
+        ("storm", WHOLE),
+    ];
+}
+
+impl Profile {
+    /// Whether a table of the storm has a part in it.
+    fn has(self, table: &DeTable<'_>) -> bool {
+        let is_in = |kind: &str| self == WHOLE || self.0.contains(&kind);
+        match table.get("fault").map(Spanned::get_ref) {
+            Some(DeValue::String(kind)) => is_in(kind),
+            // Of several kinds each must have its part.
+            Some(DeValue::Array(list)) => {
+                let mut kinds = list.iter().filter_map(|kind| kind.get_ref().as_str());
+                kinds.all(is_in)
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Whether a table stands for a whole storm.
 pub(super) fn is_any(table: &DeTable<'_>) -> bool {
@@ -37,13 +91,14 @@ pub(super) fn read(
     around: &Around<'_>,
     errors: &Errors,
 ) -> Vec<Read> {
-    let Some((intensity, until)) = read_keys(table, &span, around, errors) else {
+    let Some((intensity, until, profile)) = read_keys(table, &span, around, errors) else {
         return Vec::new();
     };
     let faults: Vec<Read> = tables()
+        .filter(|table| profile.has(table))
         .filter_map(|table| allowed(table, intensity, until, around))
         .collect();
-    if faults.is_empty() {
+    if faults.is_empty() && profile != CALM {
         let title = "nothing of a storm is possible in this plan";
         let label = "expected a model that allows faults, and a run that is long enough";
         errors.borrow_mut().push(PlanError::at(&span, title, label));
@@ -57,19 +112,21 @@ fn read_keys(
     span: &Span,
     around: &Around<'_>,
     errors: &Errors,
-) -> Option<(f64, Duration)> {
+) -> Option<(f64, Duration, Profile)> {
     let mut section = Section::new("nemesis", table, span.clone(), keys::ANY, errors);
     let _ = section.take("fault");
     let expected = "a number from 0.1 to 10: twice is twice as often";
     let intensity = section.number("intensity", expected, |it| (0.1..=10.0).contains(&it));
     let until = section.duration("until", Duration::from_millis(1));
+    let profile = section.choice::<Profile>("profile");
     section.finish();
+    let profile = profile.known(WHOLE)?.0;
     let (intensity, until) = (intensity.known(1.0)?.0, until.known_some()?);
     let run = around.duration.as_ref().map(|(duration, _)| *duration)?;
     let until = until.unwrap_or_else(|| run - LAST.min(run / 2));
     // A shorter run has as many faults, closer together.
     let intensity = intensity * (LENGTH.as_secs_f64() / run.as_secs_f64()).max(1.0);
-    Some((intensity, until))
+    Some((intensity, until, profile))
 }
 
 /// The storm's own tables.

@@ -4,10 +4,12 @@ mod capability;
 mod draw;
 mod fault;
 mod faults;
+mod law;
 mod machine;
 mod mix;
 mod model;
 mod open;
+mod sequence;
 mod target;
 mod trigger;
 mod when;
@@ -22,6 +24,7 @@ use viewstorm_nemesis::{Declaration, MAX_FAULTS};
 
 use self::fault::FaultKind;
 use self::open::Open;
+use self::sequence::Ends;
 use super::error::PlanError;
 use super::keys;
 use super::model::ReadModel;
@@ -72,8 +75,11 @@ pub(super) fn read(plan: &mut Section<'_, '_>, around: &Around<'_>, errors: &Err
     }
     let duration = around.duration.as_ref().map(|(duration, _)| *duration);
     let mut most = 0_u64;
+    let mut ends = Ends::default();
     for one in tables
         .into_iter()
+        .filter_map(|table| ends.place(table, errors))
+        .flat_map(|table| sequence::unroll(table, around, errors))
         .flat_map(|table| read_any(table, around, errors))
     {
         most = most.saturating_add(one.most(duration.unwrap_or_default()));

@@ -72,14 +72,20 @@ fn need(fault: &Fault, ends: bool) -> Need {
     match fault {
         Fault::Partition(_) => network("loses messages"),
         Fault::Links(fault) => match fault.effect {
-            LinkEffect::Loss(_) | LinkEffect::Corrupt(_) => network("loses messages"),
+            LinkEffect::Loss(_)
+            | LinkEffect::Corrupt(_)
+            | LinkEffect::Burst(_)
+            | LinkEffect::Rate(_) => network("loses messages"),
             LinkEffect::Duplicate(_) => network("duplicates messages"),
-            LinkEffect::Delay(_) | LinkEffect::Reorder { .. } => timing("delays messages"),
+            LinkEffect::Delay(_)
+            | LinkEffect::Spread(_)
+            | LinkEffect::Hold
+            | LinkEffect::Reorder { .. } => timing("delays messages"),
         },
         Fault::Messages(fault) => match fault.act {
             TapAct::Drop => network("loses messages"),
-            TapAct::Duplicate(_) => network("duplicates messages"),
-            TapAct::Delay(_) | TapAct::Hold => timing("delays messages"),
+            TapAct::Duplicate(_) | TapAct::Replay => network("duplicates messages"),
+            TapAct::Delay(_) | TapAct::Reorder(_) | TapAct::Hold => timing("delays messages"),
         },
         Fault::Kill(_) | Fault::PowerLoss(_) | Fault::Crash(_) if !ends => Need {
             does: "stops replicas",
@@ -92,7 +98,8 @@ fn need(fault: &Fault, ends: bool) -> Need {
                 what,
             }
         }
-        Fault::Pause(_) => timing("makes replicas slow"),
+        Fault::Wan(_) => timing("delays messages"),
+        Fault::Pause(_) | Fault::Slow(_) => timing("makes replicas slow"),
         Fault::Disk(fault) => match fault.effect {
             DiskEffect::SlowSync(_) => timing("makes replicas slow"),
             DiskEffect::FailingSync if ends => Need {

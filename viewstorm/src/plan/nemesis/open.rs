@@ -18,7 +18,7 @@ use crate::plan::section::{Section, describe};
 use crate::plan::source::Span;
 
 /// Keys whose value is itself a list, so that a list leaves nothing open.
-const LISTS: &[&str] = &["views", "numbers", "groups", "links"];
+const LISTS: &[&str] = &["views", "numbers", "groups", "links", "trace", "regions"];
 /// Keys that are the fault's own and never open.
 const OWN: &[&str] = &["name", "seed", "chance"];
 /// The most values of one key that may be named.

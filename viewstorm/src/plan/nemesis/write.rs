@@ -9,7 +9,7 @@ use viewstorm_nemesis::{
 use viewstorm_protocol::NodeId;
 
 use super::fault::name_of;
-use super::{machine, target, trigger};
+use super::{law, machine, target, trigger};
 use crate::plan::duration::write;
 use crate::plan::run::SeedText;
 
@@ -100,6 +100,10 @@ fn write_fault<M: SerializeMap>(map: &mut M, fault: &Fault) -> Result<(), M::Err
                 Links::Named(links) => map.serialize_entry("links", links)?,
             }
             match fault.effect {
+                LinkEffect::Spread(ref spread) => law::write_spread(map, spread),
+                LinkEffect::Burst(ref burst) => law::write_burst(map, burst),
+                LinkEffect::Rate(rate) => law::write_rate(map, rate),
+                LinkEffect::Hold => Ok(()),
                 LinkEffect::Delay(delay) => write_delay(map, delay),
                 LinkEffect::Loss(share)
                 | LinkEffect::Duplicate(share)
@@ -109,6 +113,12 @@ fn write_fault<M: SerializeMap>(map: &mut M, fault: &Fault) -> Result<(), M::Err
                     map.serialize_entry("delay", &write(by))
                 }
             }
+        }
+        Fault::Wan(fault) => law::write_wan(map, fault),
+        Fault::Slow(fault) => {
+            write_target(map, "target", &fault.target)?;
+            map.serialize_entry("share", &fault.share)?;
+            map.serialize_entry("period", &write(fault.period))
         }
         Fault::Messages(fault) => write_messages(map, fault),
         Fault::Kill(target)
@@ -156,6 +166,8 @@ fn write_messages<M: SerializeMap>(map: &mut M, fault: &MessageFault) -> Result<
     let (act, delay) = match fault.act {
         TapAct::Drop => ("drop", None),
         TapAct::Hold => ("hold", None),
+        TapAct::Replay => ("replay", None),
+        TapAct::Reorder(delay) => ("reorder", Some(delay)),
         TapAct::Delay(delay) => ("delay", Some(delay)),
         TapAct::Duplicate(delay) => ("duplicate", Some(delay)),
     };

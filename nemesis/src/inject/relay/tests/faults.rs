@@ -11,7 +11,7 @@ use viewstorm_history::Seed;
 
 use super::super::wire::DELAY_LINE_BYTES;
 use super::{BACK, Duo, MS, THERE, adds_up, cut, delayed, receive, send_batch, socket};
-use crate::{Delay, LinkRule};
+use crate::{Delay, LinkRule, Rate};
 
 #[test]
 fn a_batch_is_faulted_datagram_by_datagram() {
@@ -237,6 +237,7 @@ fn counters_add_up_under_every_fault_at_once() {
         reorder: 0.2,
         reorder_by: 2 * MS,
         corrupt: 0.2,
+        ..LinkRule::default()
     };
     duo.relay.set_link(THERE, rule);
     for _ in 0..200 {
@@ -286,4 +287,51 @@ fn a_delay_line_that_is_full_overflows() {
     let counters = duo.there();
     assert_eq!((counters.overflowed, counters.forwarded), (5, 0));
     assert!(adds_up(counters, most));
+}
+
+#[test]
+fn what_is_held_leaves_in_order_when_the_hold_is_lifted_and_not_before() {
+    let duo = Duo::new();
+    let hold = LinkRule {
+        hold: true,
+        ..LinkRule::default()
+    };
+    duo.relay.set_link(THERE, hold);
+    for name in 0..20 {
+        duo.send_there(&[name]);
+    }
+    let counters = duo.await_offered(THERE, 20);
+    assert_eq!((counters.held, counters.forwarded), (20, 0));
+    duo.send_back(b"the other way");
+    assert_eq!(receive(&duo.dialler).0, b"the other way");
+    duo.relay.set_link(THERE, LinkRule::default());
+    let arrived: Vec<u8> = (0..20).map(|_| receive(&duo.acceptor).0[0]).collect();
+    assert_eq!(arrived, (0..20).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_rate_spreads_a_burst_over_time_and_drops_what_its_queue_does_not_take() {
+    let duo = Duo::new();
+    // A thousand bytes take ten milliseconds; three of them wait.
+    let rule = LinkRule {
+        rate: Some(Rate {
+            kilobits: 800,
+            queue_bytes: 3_000,
+        }),
+        ..LinkRule::default()
+    };
+    duo.relay.set_link(THERE, rule);
+    let start = Instant::now();
+    for name in 0..20 {
+        duo.send_there(&[name; 1_000]);
+    }
+    let counters = duo.await_offered(THERE, 20);
+    assert!(counters.overflowed > 0, "{counters:?}");
+    let passed = counters.limited;
+    assert_eq!(passed + counters.overflowed, 20);
+    for _ in 0..passed {
+        assert_eq!(receive(&duo.acceptor).0.len(), 1_000);
+    }
+    let least = 10 * MS * u32::try_from(passed).unwrap();
+    assert!(start.elapsed() >= least, "never faster than the rate");
 }

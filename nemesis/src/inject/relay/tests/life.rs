@@ -149,6 +149,7 @@ fn any_rule() -> impl Strategy<Value = LinkRule> {
             reorder,
             reorder_by: MS,
             corrupt,
+            ..LinkRule::default()
         }
     })
 }
