@@ -94,7 +94,7 @@ pub enum WorldError {
     #[error("a fault of the timeline is beyond this world: {action:?}")]
     Beyond {
         /// What it was asked for.
-        action: Action,
+        action: Box<Action>,
     },
     /// A file or directory of the run.
     #[error("{path}: {source}")]

@@ -31,8 +31,8 @@ fn last_rule(world: &World, wanted: Link) -> LinkRule {
         Action::SetLink { link, rule } if *link == wanted => Some(rule.clone()),
         _ => None,
     };
-    let rules = world.log.iter().filter_map(|(_, action)| rule(action));
-    rules.last().unwrap_or_default()
+    let mut rules = world.log.iter().filter_map(|(_, action)| rule(action));
+    rules.next_back().unwrap_or_default()
 }
 
 #[test]

@@ -349,7 +349,7 @@ impl World for ProcessWorld {
             | Action::FlipBit { .. }
             | Action::ReadDisk(_) => {
                 return Err(WorldError::Beyond {
-                    action: action.clone(),
+                    action: Box::new(action.clone()),
                 });
             }
             Action::Record(_) => {}

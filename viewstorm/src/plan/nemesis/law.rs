@@ -72,7 +72,7 @@ pub(super) fn read_delay(section: &mut Section<'_, '_>) -> Option<LinkEffect> {
         }
     }
     if name == DistributionName::Trace {
-        for span in [base.span(), jitter.span()].into_iter().flatten() {
+        if let Some(span) = base.span().or(jitter.span()) {
             let title = "a trace says itself how late";
             section.note(PlanError::at(span, title, "does not go with a trace"));
             return None;
