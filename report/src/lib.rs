@@ -36,4 +36,4 @@ pub use results::{
 };
 pub use run::{HISTORY_FILE, OpenError, RESULTS_FILE, Run};
 pub use terminal::closing_lines;
-pub use write::{HTML_FILE, JUNIT_FILE, SUMMARY_FILE, WriteError, write_all};
+pub use write::{HTML_FILE, JUNIT_FILE, SUMMARY_FILE, WriteError, write_all, write_whole};

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use viewstorm_protocol::{
-    Address, Client, ClientEffects, ClientId, Envelope, Incarnation, Instant, LamportClock, NodeId,
-    ReplicaId,
+    Address, Client, ClientEffects, ClientId, Envelope, Incarnation, Instant, LamportClock,
+    MessageLabel, NodeId, ReplicaId, TraceEvent,
 };
 
-use crate::TraceEvent;
 use crate::hash::Hashed;
 use crate::medium::{Cargo, InFlight, Medium};
 use crate::queue::{Due, Slab, Slot};
@@ -121,14 +120,13 @@ impl<C: Client> Sessions<C> {
         let lamport = self.lamport[usize::from(id.endpoint)].receive(stamp);
         run.statistics.delivered += 1;
         let sender = Address::Replica(from);
-        let received = TraceEvent::Received {
+        let received = || TraceEvent::Received {
             from: sender,
             stamp,
-            kind,
-            view,
-            number,
+            message: MessageLabel::of(&message),
         };
-        run.trace(NodeId::Client(id.endpoint), lamport, received);
+        let node = (NodeId::Client(id.endpoint), Incarnation(0));
+        run.trace(node, lamport, received);
         let hashed = Hashed {
             tag: 9,
             kind,

@@ -23,6 +23,7 @@ mod trace;
 pub use config::{Between, SimulationConfig};
 pub use disk::{CrashKind, RecordPlace};
 pub use invariants::{InvariantViolation, Theorem};
+pub use random::Stream;
 pub use run::{Occurrence, Statistics};
 pub use simulation::Simulation;
-pub use trace::{TraceEvent, TraceSink};
+pub use trace::TraceSink;

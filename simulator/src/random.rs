@@ -9,16 +9,16 @@ use crate::Between;
 /// `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): one addition and one mix a draw, and two words of
 /// state, so that every link and disk can have a stream of its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Stream(u64);
+pub struct Stream(u64);
 
 impl Stream {
     /// The run's stream called `name`.
-    pub(crate) fn new(seed: Seed, name: &str) -> Self {
+    pub fn new(seed: Seed, name: &str) -> Self {
         Self(seed.stream(name).0)
     }
 
     /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -27,7 +27,7 @@ impl Stream {
 
     /// A number from 0 to `most`, both included.
     pub(crate) fn up_to(&mut self, most: u64) -> u64 {
-        let product = u128::from(self.next()) * (u128::from(most) + 1);
+        let product = u128::from(self.next_u64()) * (u128::from(most) + 1);
         u64::try_from(product >> 64).expect("the high word of a product")
     }
 
@@ -40,7 +40,7 @@ impl Stream {
     /// True with probability `share`. Draws nothing where there is nothing to decide.
     pub(crate) fn chance(&mut self, share: f64) -> bool {
         // 53 bits: all that a double tells apart in 0..1.
-        share > 0.0 && ((self.next() >> 11) as f64) < share * (1u64 << 53) as f64
+        share > 0.0 && ((self.next_u64() >> 11) as f64) < share * (1u64 << 53) as f64
     }
 }
 

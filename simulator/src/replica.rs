@@ -6,10 +6,11 @@ use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState};
 use viewstorm_protocol::{
     Address, ClockShim, Effect, EffectLabel, Effects, Envelope, Event, Fuse, Incarnation,
-    LamportClock, Message, NodeId, Observe, Outbox, Protocol, ProtocolEvent, RecordId, Recovered,
-    ReplicaId, Status,
+    LamportClock, Message, MessageLabel, NodeId, Observe, Outbox, Protocol, ProtocolEvent,
+    RecordId, Recovered, ReplicaId, Status, TraceEvent,
 };
 
+use crate::SimulationConfig;
 use crate::disk::{CrashKind, Disk};
 use crate::hash::Hashed;
 use crate::ledger::Ledger;
@@ -17,7 +18,6 @@ use crate::medium::{Cargo, InFlight, Medium};
 use crate::queue::Due;
 use crate::random::Stream;
 use crate::run::Run;
-use crate::{SimulationConfig, TraceEvent};
 
 /// What tells a receipt from other events in the trace hash.
 const RECEIVED: u8 = 4;
@@ -178,11 +178,8 @@ impl<P: Protocol + Observe> Replica<P> {
             waiting_messages: 0,
         }));
         let (replica, incarnation) = (self.id, self.incarnation);
-        around.run.trace(
-            NodeId::Replica(replica),
-            0,
-            TraceEvent::Started(incarnation),
-        );
+        let node = (NodeId::Replica(replica), incarnation);
+        around.run.trace(node, 0, || TraceEvent::Started);
         around.run.observe(Observation::Started {
             replica,
             incarnation,
@@ -224,7 +221,6 @@ impl<P: Protocol + Observe> Replica<P> {
             tag: 2,
             ..Hashed::default()
         });
-        run.trace(NodeId::Replica(self.id), 0, TraceEvent::Exited(&how));
         run.observe(Observation::Exited {
             replica: self.id,
             how,
@@ -405,14 +401,16 @@ impl<P: Protocol + Observe> Replica<P> {
             ledger.received(run.timestamp(), self.id, (stamp, before, lamport));
         }
         run.statistics.delivered += 1;
-        let received = TraceEvent::Received {
+        let received = || TraceEvent::Received {
             from,
             stamp,
-            kind,
-            view,
-            number,
+            message: MessageLabel::of(&message),
         };
-        run.trace(NodeId::Replica(self.id), lamport, received);
+        run.trace(
+            (NodeId::Replica(self.id), self.incarnation),
+            lamport,
+            received,
+        );
         let hashed = Hashed {
             tag: RECEIVED,
             kind,
@@ -428,12 +426,11 @@ impl<P: Protocol + Observe> Replica<P> {
             return;
         };
         let released = running.outbox.persisted(record);
-        let node = NodeId::Replica(self.id);
-        around.run.trace(
-            node,
-            running.lamport.now(),
-            TraceEvent::Persisted(record.get()),
-        );
+        let node = (NodeId::Replica(self.id), self.incarnation);
+        let persisted = || TraceEvent::Persisted {
+            record: record.get(),
+        };
+        around.run.trace(node, running.lamport.now(), persisted);
         for (to, message) in released {
             if Lit::burns(&mut self.fuse, EffectLabel::Send(message.kind())) {
                 self.burnt(around);
@@ -523,7 +520,8 @@ impl<P: Protocol + Observe> Replica<P> {
                             ..
                         }
                     );
-                    note(self.id, lamport.now(), &event, around);
+                    let node = (self.id, self.incarnation);
+                    note(node, lamport.now(), &event, around);
                 }
             }
         }
@@ -606,16 +604,13 @@ fn send<M: Message>(
 ) {
     let lamport = clock.tick();
     around.run.statistics.messages += 1;
-    if around.run.sink.is_some() {
-        let (kind, view, number) = (message.kind(), message.view(), message.number());
-        let sent = TraceEvent::Sent {
-            to,
-            kind,
-            view,
-            number,
-        };
-        around.run.trace(NodeId::Replica(from), lamport, sent);
-    }
+    let sent = || TraceEvent::Sent {
+        to,
+        message: MessageLabel::of(&message),
+    };
+    around
+        .run
+        .trace((NodeId::Replica(from), incarnation), lamport, sent);
     let cargo = Cargo::Message(Envelope {
         lamport,
         incarnation,
@@ -630,9 +625,17 @@ fn send<M: Message>(
 }
 
 /// Passes on what a core says.
-fn note<M>(replica: ReplicaId, lamport: u64, event: &ProtocolEvent, around: &mut Around<'_, M>) {
+fn note<M>(
+    (replica, incarnation): (ReplicaId, Incarnation),
+    lamport: u64,
+    event: &ProtocolEvent,
+    around: &mut Around<'_, M>,
+) {
     let run = &mut *around.run;
-    run.trace(NodeId::Replica(replica), lamport, TraceEvent::Noted(event));
+    let noted = || TraceEvent::Noted {
+        note: event.clone(),
+    };
+    run.trace((NodeId::Replica(replica), incarnation), lamport, noted);
     match *event {
         ProtocolEvent::StatusChanged {
             status,

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{Link, Observation, ProbeId};
-use viewstorm_protocol::{ClientId, Completion, NodeId};
+use viewstorm_protocol::{ClientId, Completion, Incarnation, NodeId, TraceEvent, TraceRecord};
 
 use crate::hash::{Hashed, TraceHash};
 use crate::queue::Queue;
-use crate::{InvariantViolation, TraceEvent, TraceSink};
+use crate::{InvariantViolation, TraceSink};
 
 /// Something that happened in the simulated world.
 #[derive(Clone, Debug)]
@@ -104,9 +104,20 @@ impl Run {
     }
 
     /// Tells the sink, if there is one.
-    pub(crate) fn trace(&mut self, node: NodeId, lamport: u64, event: TraceEvent<'_>) {
+    pub(crate) fn trace(
+        &mut self,
+        (node, incarnation): (NodeId, Incarnation),
+        lamport: u64,
+        event: impl FnOnce() -> TraceEvent,
+    ) {
         if let Some(sink) = &mut self.sink {
-            sink.record(Timestamp(self.now), node, lamport, event);
+            sink.record(&TraceRecord {
+                time: self.now,
+                lamport,
+                node,
+                incarnation,
+                event: event(),
+            });
         }
     }
 }

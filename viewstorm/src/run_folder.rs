@@ -1,10 +1,11 @@
 //! A run is a folder: where it is, and what stands in it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use viewstorm_history::Seed;
+use viewstorm_report::write_whole;
 
 /// The commit that this binary was built from; a `+` marks changes on top of it.
 pub const COMMIT: &str = env!("VIEWSTORM_COMMIT");
@@ -103,22 +104,6 @@ impl RunFolder {
         })?;
         Ok(path)
     }
-}
-
-/// Writes beside the file, then renames: a crash or a full disk leaves the old one or none.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    let result = written.and_then(|()| fs::rename(&beside, path));
-    if result.is_err() {
-        // The error that led here is the one worth reporting.
-        drop(fs::remove_file(&beside));
-    }
-    result
 }
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
-//! The storm's choices: `SplitMix64`, as in the simulator, from a stream of the seed's own.
+//! The storm's choices, from a stream of the seed's own.
 
 use std::time::Duration;
 
 use viewstorm_history::Seed;
+use viewstorm_simulator::Stream;
 
 /// A random stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(Stream);
 
 impl Random {
     pub(crate) fn new(seed: Seed, name: &str) -> Self {
-        Self(seed.stream(name).0)
+        Self(Stream::new(seed, name))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        self.0.next_u64()
     }
 
     /// A number below `limit`.

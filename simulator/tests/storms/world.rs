@@ -10,8 +10,10 @@ use viewstorm_nemesis::{Observation, Topology};
 use viewstorm_protocol::vr::{
     DIVERGED, VrClient, VrClientTimeouts, VrConfig, VrReplica, VrTimeouts,
 };
-use viewstorm_protocol::{ClientId, Completion, NodeId, ProtocolEvent, ReplicaId, Status};
-use viewstorm_simulator::{Occurrence, Simulation, TraceEvent, TraceSink};
+use viewstorm_protocol::{
+    ClientId, Completion, ProtocolEvent, ReplicaId, Status, TraceEvent, TraceRecord,
+};
+use viewstorm_simulator::{Occurrence, Simulation, TraceSink};
 
 use crate::answers::{Answers, Pending, SwapRegister};
 use crate::climate::Climate;
@@ -22,10 +24,13 @@ use crate::random::Random;
 struct Contradictions(Rc<RefCell<Option<String>>>);
 
 impl TraceSink for Contradictions {
-    fn record(&mut self, time: Timestamp, node: NodeId, _lamport: u64, event: TraceEvent<'_>) {
-        if let TraceEvent::Noted(ProtocolEvent::Dropped { kind, reason }) = event
+    fn record(&mut self, record: &TraceRecord) {
+        if let TraceEvent::Noted {
+            note: ProtocolEvent::Dropped { kind, reason },
+        } = &record.event
             && reason == DIVERGED
         {
+            let (node, time) = (record.node, Timestamp(record.time));
             let said = format!("{node} at {time}: a {kind} contradicts its log");
             self.0.borrow_mut().get_or_insert(said);
         }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use viewstorm_history::{History, Seed, Timestamp};
 use viewstorm_nemesis::Ledger;
-use viewstorm_protocol::NodeId;
+use viewstorm_protocol::{TraceEvent, TraceRecord};
 use viewstorm_report::Results;
-use viewstorm_simulator::{Statistics, TraceEvent, TraceSink};
+use viewstorm_simulator::{Statistics, TraceSink};
 
 use crate::judge::{Traces, judge_run};
 use crate::plan::Plan;
@@ -81,8 +81,11 @@ struct Notes {
 }
 
 impl TraceSink for Notes {
-    fn record(&mut self, time: Timestamp, node: NodeId, _lamport: u64, event: TraceEvent<'_>) {
-        if let (TraceEvent::Noted(note), Some(replica)) = (event, node.as_replica()) {
+    fn record(&mut self, record: &TraceRecord) {
+        if let (TraceEvent::Noted { note }, Some(replica)) =
+            (&record.event, record.node.as_replica())
+        {
+            let time = Timestamp(record.time);
             self.traces.borrow_mut().note(time, replica, note, |_| true);
         }
     }
