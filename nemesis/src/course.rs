@@ -368,6 +368,10 @@ impl Course {
                 if active.deadline.is_some() {
                     let by_end = |reason| format!("by the end of the run: {reason}");
                     let is_crowded = active.is_crowded || context.grip.is_crowded(&self.hits, true);
+                    // One that came with the end of the run had no time to be shown.
+                    let age = entry.injected_at.map(|at| context.now.saturating_since(at));
+                    let is_crowded =
+                        is_crowded || age.is_some_and(|age| age < context.options.shortest());
                     let (finding, now) = (active.check.look(context), context.now);
                     context.actions.push(match finding {
                         Finding::Shown(evidence) => entry.confirmed(evidence, now),

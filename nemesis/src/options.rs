@@ -24,6 +24,13 @@ pub struct NemesisOptions {
     pub target_within: Duration,
 }
 
+impl NemesisOptions {
+    /// How long a confirmation by probes takes at the least.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.probe_interval * self.probe_rounds + self.grace
+    }
+}
+
 impl Default for NemesisOptions {
     fn default() -> Self {
         Self {

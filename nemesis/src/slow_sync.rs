@@ -22,6 +22,7 @@ pub(crate) struct SlowSync {
     is_healed: bool,
     since: Timestamp,
     took: BTreeMap<ReplicaId, Duration>,
+    has_asked: bool,
     next_look: Timestamp,
 }
 
@@ -39,6 +40,7 @@ impl SlowSync {
             is_healed,
             since,
             took: BTreeMap::new(),
+            has_asked: false,
             next_look,
         }
     }
@@ -101,7 +103,17 @@ impl SlowSync {
             };
             return Finding::Shown(format!("a sync took {}{idle}", list(measured())));
         }
+        // Where nobody writes nothing is slow: the disks themselves say so.
+        let has_waited = !missing.is_empty() && self.has_asked;
+        if self.took.is_empty() && is_idle && has_waited {
+            let idle = missing.iter().map(|(id, _)| id);
+            return Finding::Shown(format!(
+                "nothing was synced for {IDLE_AFTER:?} by {}",
+                list(idle)
+            ));
+        }
         if context.now >= self.next_look {
+            self.has_asked = true;
             self.next_look = context.now + context.options.look_interval;
             context
                 .actions
