@@ -182,6 +182,12 @@ pub struct ShrinkArguments {
     /// How many seeds each smaller plan gets to fail with.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
+    /// How many runs it may take in all.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `viewstorm reproduce`.
@@ -207,12 +213,16 @@ pub struct MutantsArguments {
     /// The world to run in: simulated or processes.
     #[arg(long, value_name = "KIND")]
     pub world: Option<String>,
-    /// The experiment; otherwise the storm in the simulator, the partitions on processes.
+    /// The experiment; otherwise the one that a mutant's story names (`Plan:`, `Processes:`), or else the storm in the
+    /// simulator. Without names, processes run those mutants alone whose stories name an experiment for them.
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// How many seeds a campaign has at most.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
+    /// How many seeds a campaign has at most; otherwise 2000 in the simulator and 3 on processes.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: Option<u64>,
+    /// How many runs a failing schedule may take to be shrunk; 0 for not at all.
+    #[arg(long, value_name = "RUNS", default_value_t = 5000)]
+    pub shrink: u64,
     /// How many campaigns, each with seeds of its own.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub campaigns: u64,

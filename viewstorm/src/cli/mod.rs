@@ -6,6 +6,7 @@ mod check;
 mod dry_run;
 mod exit;
 mod interrupt;
+mod load;
 mod mutants;
 mod nightly;
 mod open;

@@ -10,8 +10,9 @@ use viewstorm_report::{Results, closing_lines};
 use super::Exit;
 use super::arguments::RunArguments;
 use super::interrupt::Signals;
+use super::load::load_plan;
 use super::progress::ProgressLine;
-use crate::plan::{Override, Plan, PlanErrors};
+use crate::plan::{Plan, PlanErrors};
 use crate::run::run_once;
 use crate::run_folder::RunFolder;
 use crate::runner::Interrupt;
@@ -40,15 +41,8 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
 }
 
 fn load(arguments: &RunArguments) -> Result<Plan, PlanErrors> {
-    let mut overrides = Vec::new();
-    if let Some(world) = &arguments.world {
-        overrides.push(Override::flag("--world", "world.kind", world));
-    }
-    overrides.extend(arguments.nemesis.as_deref().map(Override::profile));
-    for set in &arguments.set {
-        overrides.push(Override::set(set)?);
-    }
-    Plan::load_with(&arguments.plan, &overrides)
+    let (nemesis, set) = (arguments.nemesis.as_deref(), &arguments.set);
+    load_plan(&arguments.plan, arguments.world.as_deref(), nemesis, set)
 }
 
 /// The seeds to run: those asked for, else the plan's, else a fresh one.

@@ -1,6 +1,7 @@
 //! `viewstorm shrink DIR` and `viewstorm reproduce DIR`.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
@@ -13,7 +14,7 @@ use super::arguments::{ReproduceArguments, ShrinkArguments};
 use crate::plan::{Plan, WorldKind};
 use crate::run_facts::RunFacts;
 use crate::run_folder::{PLAN_FILE, RunFolder};
-use crate::shrink::{ShrinkError, ShrinkOptions, Shrinker, story};
+use crate::shrink::{ShrinkError, ShrinkOptions, Shrinker, ShrunkSchedule, story};
 use crate::simulate::run_seed;
 
 /// The smaller plan, beside the original.
@@ -31,9 +32,13 @@ pub(super) fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
     };
     let options = ShrinkOptions {
         seeds: arguments.seeds,
-        ..ShrinkOptions::default()
+        runs_max: arguments.runs,
     };
-    let bar = ProgressBar::new_spinner();
+    let started = Instant::now();
+    let bar = match arguments.json {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new_spinner(),
+    };
     let mut watch = |step: crate::shrink::Step| {
         bar.set_message(format!(
             "{} faults left after {} runs",
@@ -53,9 +58,21 @@ pub(super) fn shrink(arguments: &ShrinkArguments) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let story = story(&shrunk);
     let path = write(&arguments.directory, SHRUNK_FILE, &story, &shrunk.plan)?;
-    print!("{story}");
-    println!("{} runs", shrunk.runs);
-    println!("viewstorm run {path}");
+    let outcome = ShrunkSchedule {
+        from: shrunk.faults_before as u64,
+        to: shrunk.plan.nemesis.settled.len() as u64,
+        runs: shrunk.runs,
+        seconds: started.elapsed().as_secs_f64(),
+        property: shrunk.property.clone(),
+        replay: format!("viewstorm run {path}"),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&outcome)?);
+    } else {
+        print!("{story}");
+        println!("{} runs, {:.1} s", outcome.runs, outcome.seconds);
+        println!("{}", outcome.replay);
+    }
     Ok(Exit::Expected)
 }
 

@@ -8,7 +8,8 @@ use viewstorm_history::Seed;
 use super::Exit;
 use super::arguments::SimulateArguments;
 use super::interrupt::Signals;
-use crate::plan::{Override, Plan, PlanErrors, SeedQuantifier};
+use super::load::load_plan;
+use crate::plan::{Plan, PlanErrors, SeedQuantifier};
 use crate::runner::Interrupt;
 use crate::simulate::{Campaign, CampaignOptions, Summary, Until};
 
@@ -59,16 +60,8 @@ pub(super) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
 }
 
 fn load(arguments: &SimulateArguments) -> Result<Plan, PlanErrors> {
-    let mut overrides = vec![Override::flag(
-        "--world simulated",
-        "world.kind",
-        "simulated",
-    )];
-    overrides.extend(arguments.nemesis.as_deref().map(Override::profile));
-    for set in &arguments.set {
-        overrides.push(Override::set(set)?);
-    }
-    Plan::load_with(&arguments.plan, &overrides)
+    let (nemesis, set) = (arguments.nemesis.as_deref(), &arguments.set);
+    load_plan(&arguments.plan, Some("simulated"), nemesis, set)
 }
 
 fn progress_bar(arguments: &SimulateArguments, more: u64) -> ProgressBar {

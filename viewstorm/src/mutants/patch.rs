@@ -106,11 +106,24 @@ impl Patch {
 
     /// Where the bug was seen, as its story says.
     pub fn source(&self) -> &str {
-        let line = self
-            .story
-            .lines()
-            .find_map(|line| line.strip_prefix("Seen in:"));
-        line.unwrap_or_default().trim()
+        self.said("Seen in:").unwrap_or_default()
+    }
+
+    /// The experiment that shows it in the simulator, if its story names one.
+    pub fn plan(&self) -> Option<&Path> {
+        self.said("Plan:").map(Path::new)
+    }
+
+    /// The experiment that shows it on processes, if its story names one.
+    pub fn processes_plan(&self) -> Option<&Path> {
+        self.said("Processes:").map(Path::new)
+    }
+
+    fn said(&self, label: &str) -> Option<&str> {
+        let mut lines = self.story.lines();
+        lines
+            .find_map(|line| line.strip_prefix(label))
+            .map(str::trim)
     }
 
     /// The name without the protocol.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -129,12 +130,42 @@ impl Tree {
         run(&mut cargo, &format!("{what} does not compile")).map(drop)
     }
 
-    /// Builds the copy and returns its binary.
+    /// Builds the copy and returns its binary. One that was built from the same files under this name is taken
+    /// again.
     pub fn build(&self, what: &str) -> Result<PathBuf, TreeError> {
+        let home = self
+            .target
+            .join("built")
+            .join(what.replace(['/', ' '], "-"));
+        let kept = home.join(format!("{:016x}", self.fingerprint()?));
+        if kept.exists() {
+            return Ok(kept);
+        }
         let mut cargo = self.cargo("build");
         cargo.args(["--profile", "mutants", "--bin", "viewstorm"]);
         run(&mut cargo, &format!("{what} does not build"))?;
-        Ok(self.target.join("mutants/viewstorm"))
+        if home.exists() {
+            fs::remove_dir_all(&home).map_err(io_error(&home))?;
+        }
+        fs::create_dir_all(&home).map_err(io_error(&home))?;
+        let built = self.target.join("mutants/viewstorm");
+        fs::copy(&built, &kept).map_err(io_error(&built))?;
+        Ok(kept)
+    }
+
+    /// All that a binary is made of, in one number.
+    fn fingerprint(&self) -> Result<u64, TreeError> {
+        let mut hasher = DefaultHasher::new();
+        for file in self.files()? {
+            let is_prose = file.extension().is_some_and(|extension| extension == "md");
+            let path = self.copy.join(&file);
+            if is_prose || file.starts_with("mutants") || !path.is_file() {
+                continue;
+            }
+            file.hash(&mut hasher);
+            fs::read(&path).map_err(io_error(&path))?.hash(&mut hasher);
+        }
+        Ok(hasher.finish())
     }
 
     /// The copy's folder.

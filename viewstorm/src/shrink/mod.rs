@@ -5,5 +5,5 @@ mod passes;
 mod shrinker;
 mod story;
 
-pub use shrinker::{ShrinkError, ShrinkOptions, Shrinker, Shrunk, Step};
+pub use shrinker::{ShrinkError, ShrinkOptions, Shrinker, Shrunk, ShrunkSchedule, Step};
 pub use story::story;

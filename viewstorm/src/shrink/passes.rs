@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use viewstorm_nemesis::{Declaration, When};
+
 use super::ddmin::ddmin;
 use super::shrinker::{ShrinkError, Shrinker};
-use crate::plan::{Arrival, Faults, Plan};
+use crate::plan::{Arrival, Faults, Liveness, Plan};
 
 /// How long a run goes on after the property was broken: its faults need not heal, its readers must read.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -17,7 +19,12 @@ impl Shrinker<'_> {
         let Some(broken_at) = self.broken_at() else {
             return Ok(());
         };
-        let end = broken_at + MARGIN;
+        // What is broken only at the very end did not need what came after the last fault.
+        let last = self.best.nemesis.settled.iter().filter_map(last_end).max();
+        let end = match last {
+            Some(last) if broken_at >= self.best.run.duration => last + MARGIN,
+            _ => broken_at + MARGIN,
+        };
         if end < self.best.run.duration {
             let mut plan = self.best.clone();
             plan.run.duration = end;
@@ -68,7 +75,9 @@ impl Shrinker<'_> {
 
     /// Fewer replicas, clients, keys and operations.
     pub(super) fn lessen_load(&mut self) -> Result<(), ShrinkError> {
-        let lessen: [fn(&mut Plan); 5] = [
+        let lessen: [fn(&mut Plan); 7] = [
+            |plan| plan.check.liveness = Liveness::All,
+            |plan| plan.workload.pauses = None,
             |plan| plan.cluster.replicas = plan.cluster.replicas.saturating_sub(2).max(3),
             |plan| plan.workload.keys = (plan.workload.keys / 2).max(1),
             |plan| {
@@ -92,5 +101,13 @@ impl Shrinker<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// When a fault is over, from the start of the load; none where that hangs on what happens.
+fn last_end(fault: &Declaration) -> Option<Duration> {
+    match fault.when {
+        When::At(at) => Some(at.saturating_add(fault.length.unwrap_or_default())),
+        When::Every { .. } | When::On { .. } => None,
     }
 }

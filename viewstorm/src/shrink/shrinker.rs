@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use viewstorm_checker::Validity;
 use viewstorm_history::Seed;
 use viewstorm_report::Results;
@@ -11,6 +12,12 @@ use viewstorm_report::Results;
 use crate::plan::{Plan, WorldKind};
 use crate::run_facts::RunFacts;
 use crate::simulate::{SeedError, run_seed};
+
+/// As many faults as one can think about at a time. While more are left, harder is tried.
+const FEW: usize = 6;
+/// How much harder each time, and how much at most.
+const HARDER: u64 = 4;
+const HARDEST: u64 = 16;
 
 /// How hard it is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,25 @@ pub struct Shrunk {
     pub faults_before: usize,
     /// How many runs it took.
     pub runs: u64,
+    /// Which property it breaks, as the original did.
+    pub property: String,
+}
+
+/// What shrinking came to, in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShrunkSchedule {
+    /// How many faults there were.
+    pub from: u64,
+    /// How many are left.
+    pub to: u64,
+    /// How many runs it took.
+    pub runs: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Which property it breaks.
+    pub property: String,
+    /// The command that runs what is left.
+    pub replay: String,
 }
 
 /// Told of every smaller plan.
@@ -78,6 +104,8 @@ pub struct Shrinker<'a> {
     pub(super) best: Plan,
     results: Results,
     runs: u64,
+    /// How many times as many seeds as usual a smaller plan gets.
+    effort: u64,
     watch: &'a mut dyn FnMut(Step),
 }
 
@@ -123,6 +151,7 @@ impl<'a> Shrinker<'a> {
                 best: plan,
                 results,
                 runs,
+                effort: 1,
                 watch,
             });
         }
@@ -141,11 +170,21 @@ impl<'a> Shrinker<'a> {
             self.drop_faults()?;
             self.lower_magnitudes()?;
             self.lessen_load()?;
-            if self.best == before || self.runs >= self.options.runs_max {
+            if self.runs >= self.options.runs_max {
                 break;
             }
+            // A bug that shows seldom keeps faults that do not matter: they only happened to be there.
+            let is_many = self.best.nemesis.settled.len() > FEW;
+            match self.best == before {
+                true if is_many && self.effort < HARDEST => self.effort *= HARDER,
+                true => break,
+                false => self.effort = 1,
+            }
         }
+        let broken = broken(&self.results);
+        let property = broken.intersection(&self.property).next();
         Ok(Shrunk {
+            property: property.cloned().unwrap_or_default(),
             plan: self.best,
             results: self.results,
             faults_before,
@@ -156,7 +195,7 @@ impl<'a> Shrinker<'a> {
     /// Takes a smaller plan if it still breaks the property. False if it does not, or if the runs are used up.
     pub(super) fn try_plan(&mut self, mut plan: Plan) -> Result<bool, ShrinkError> {
         let first = self.best.run.seed.unwrap_or(Seed(0));
-        for attempt in 0..self.options.seeds {
+        for attempt in 0..self.options.seeds.saturating_mul(self.effort) {
             if self.runs >= self.options.runs_max {
                 return Ok(false);
             }

@@ -53,6 +53,8 @@ pub struct Failure {
     pub reasons: Vec<String>,
     /// The names of the checks that did not hold.
     pub checks: Vec<String>,
+    /// How many faults its schedule has.
+    pub faults: u64,
 }
 
 /// What a campaign came to.
@@ -173,6 +175,7 @@ impl<'a> Campaign<'a> {
             exit,
             reasons,
             checks: run.results.broken(),
+            faults: run.results.fault_totals.planned,
         });
         Ok(SeedReport {
             exit,
