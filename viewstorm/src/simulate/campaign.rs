@@ -227,3 +227,48 @@ impl Summary {
         self.failures.truncate(FAILURES_MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_does_not_grow_with_the_seeds() {
+        let mut summary = Summary::default();
+        let seeds = 50 * FAILURES_MAX as u64;
+        for seed in (0..seeds).rev() {
+            let is_invalid = seed % 100 == 7;
+            let failure = Failure {
+                seed: Seed(seed),
+                validity: match is_invalid {
+                    true => Validity::Invalid,
+                    false => Validity::Unknown,
+                },
+                exit: 1,
+                reasons: vec!["a reason".to_owned()],
+                checks: vec!["invariants".to_owned()],
+                faults: 3,
+            };
+            summary.add(SeedReport {
+                exit: 1,
+                failure: Some(failure),
+                virtual_time: Duration::from_secs(1),
+                events: 10,
+                operations: 1,
+            });
+        }
+        assert_eq!((summary.seeds, summary.failed), (seeds, seeds));
+        assert_eq!(
+            (summary.failures.len(), summary.exits.len()),
+            (FAILURES_MAX, 1)
+        );
+        // Of those that are kept the invalid ones come first, by seed.
+        let first: Vec<u64> = summary
+            .failures
+            .iter()
+            .take(3)
+            .map(|one| one.seed.0)
+            .collect();
+        assert_eq!((first, summary.invalid), (vec![7, 107, 207], seeds / 100));
+    }
+}

@@ -75,8 +75,7 @@ fn reported(
 impl DiskUser for RealDisk {
     fn start(&mut self) -> Result<Found, String> {
         self.storage = None;
-        let opened =
-            Storage::open(self.directory.path(), 0).map_err(|error| error.to_string());
+        let opened = Storage::open(self.directory.path(), 0).map_err(|error| error.to_string());
         let (storage, recovered, _) = opened?;
         self.storage = Some(storage);
         Ok(Found {
