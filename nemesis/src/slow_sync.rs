@@ -104,8 +104,10 @@ impl SlowSync {
             return Finding::Shown(format!("a sync took {}{idle}", list(measured())));
         }
         // Where nobody writes nothing is slow: the disks themselves say so.
-        let has_waited = !missing.is_empty() && self.has_asked;
-        if self.took.is_empty() && is_idle && has_waited {
+        let others = (self.replicas.iter()).map(|id| context.grip.machine(*id).disk.sync_delay);
+        let longest = others.max().unwrap_or_default().saturating_add(self.delay);
+        let has_waited = context.now >= self.since + IDLE_AFTER.saturating_add(longest);
+        if self.took.is_empty() && has_waited && self.has_asked && !missing.is_empty() {
             let idle = missing.iter().map(|(id, _)| id);
             return Finding::Shown(format!(
                 "nothing was synced for {IDLE_AFTER:?} by {}",
