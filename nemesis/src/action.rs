@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use viewstorm_history::{FaultEvent, Timestamp};
-use viewstorm_protocol::{Incarnation, NodeId, ReplicaId, Status, ViewNumber};
+use viewstorm_protocol::{EpochNumber, Incarnation, NodeId, ReplicaId, Status, ViewNumber};
 
 use crate::{
     ClockBend, CrashPoint, DamagePlace, DiskReading, DiskRule, Link, LinkCounters, LinkRule,
@@ -100,10 +100,28 @@ pub enum Action {
         /// How.
         bend: ClockBend,
     },
+    /// Make these replicas the group, as an administrator at the first client endpoint does, who asks until it is
+    /// answered with [`Observation::Reconfigured`].
+    Reconfigure {
+        /// The reconfiguration's name.
+        request: u64,
+        /// The new group, ascending.
+        members: Vec<ReplicaId>,
+    },
     /// Ask the replica what time it is, which it answers with [`Observation::Clock`] if its process runs.
     ReadClock(ReplicaId),
     /// Put this into the history.
     Record(FaultEvent),
+}
+
+impl Action {
+    /// The name of the reconfiguration, if it is one.
+    pub(crate) const fn request(&self) -> Option<u64> {
+        match self {
+            Self::Reconfigure { request, .. } => Some(*request),
+            _ => None,
+        }
+    }
 }
 
 /// What the operating system says of a replica's process.
@@ -194,6 +212,13 @@ pub enum Observation {
         replica: ReplicaId,
         /// What its disk is like.
         reading: DiskReading,
+    },
+    /// The administrator's reconfiguration came to something.
+    Reconfigured {
+        /// Which.
+        request: u64,
+        /// The epoch in which the new group works, or why it was refused.
+        outcome: Result<EpochNumber, String>,
     },
     /// The answer to [`Action::ReadClock`].
     Clock {

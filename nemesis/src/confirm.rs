@@ -14,6 +14,7 @@ use crate::hits::Hits;
 use crate::known::Process;
 use crate::machine::Ending;
 use crate::measure::{Measure, Measured};
+use crate::membership::Reconfigured;
 use crate::probe::{Arrival, Context, Finding};
 use crate::process::{Back, Ended, State};
 use crate::shape::replicas_among;
@@ -21,8 +22,8 @@ use crate::silence::{LOST, Silence, Sound};
 use crate::slow_sync::SlowSync;
 use crate::target::list;
 use crate::{
-    ClockFault, Delay, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation, PROBE_KIND,
-    ProcessState, TapAct,
+    Action, ClockFault, Delay, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation,
+    PROBE_KIND, ProcessState, TapAct,
 };
 
 /// A look for evidence.
@@ -49,6 +50,9 @@ enum Look {
     Damage(Damage),
     SlowSync(SlowSync),
     Clock(ClockLook),
+    Reconfigured(Reconfigured),
+    /// A group stays what it was made.
+    Nothing,
     /// The nodes' own word is all the evidence.
     Taps,
 }
@@ -134,6 +138,10 @@ impl Check {
                 )),
             },
             Fault::Clock(fault) => clock(fault, hits, false, context),
+            Fault::Reconfigure(_) => {
+                let request = hits.once.iter().find_map(Action::request);
+                Look::Reconfigured(Reconfigured::new(request.unwrap_or_default()))
+            }
             Fault::Pause(_) | Fault::Slow(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Paused,
@@ -177,6 +185,7 @@ impl Check {
                 }
             },
             Fault::Clock(fault) => clock(fault, hits, true, context),
+            Fault::Reconfigure(_) => Look::Nothing,
             Fault::Pause(_) | Fault::Slow(_) => Look::State(State::new(
                 hits.paused.clone(),
                 ProcessState::Running,
@@ -213,6 +222,8 @@ impl Check {
             Look::Damage(look) => look.look(context),
             Look::SlowSync(look) => look.look(context),
             Look::Clock(look) => look.look(context),
+            Look::Reconfigured(look) => look.look(),
+            Look::Nothing => Finding::Shown("the group stays what it was made".to_owned()),
             Look::Taps => Finding::Shown(format!("acknowledged at the tap of {}", list(asked))),
         }
     }
@@ -249,6 +260,7 @@ impl Check {
                 Look::Ended(_) | Look::Damage(_) | Look::SlowSync(_)
             ),
             Observation::Clock { .. } => matches!(self.look, Look::Clock(_)),
+            Observation::Reconfigured { .. } => matches!(self.look, Look::Reconfigured(_)),
             _ => false,
         }
     }
@@ -293,6 +305,9 @@ impl Check {
                 Look::SlowSync(look) => look.read(*replica, reading),
                 _ => {}
             },
+            (Look::Reconfigured(look), Observation::Reconfigured { request, outcome }) => {
+                look.answered(*request, outcome);
+            }
             (Look::Clock(look), Observation::Clock { replica, told, at }) => {
                 look.read(*replica, (*told, *at), context);
             }
@@ -322,7 +337,11 @@ impl Check {
                 .taps
                 .iter()
                 .any(|node| context.grip.known.is_awake(*node)),
-            Look::Silence(_) | Look::Ended(_) | Look::Damage(_) => false,
+            Look::Silence(_)
+            | Look::Ended(_)
+            | Look::Damage(_)
+            | Look::Reconfigured(_)
+            | Look::Nothing => false,
         }
     }
 
@@ -337,7 +356,12 @@ impl Check {
             Look::State(look) => Some(look.next_timeout()),
             Look::SlowSync(look) => Some(look.next_timeout()),
             Look::Clock(look) => Some(look.next_timeout()),
-            Look::Ended(_) | Look::Back(_) | Look::Damage(_) | Look::Taps => None,
+            Look::Ended(_)
+            | Look::Back(_)
+            | Look::Damage(_)
+            | Look::Reconfigured(_)
+            | Look::Nothing
+            | Look::Taps => None,
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::probe::{Context, Finding};
 use crate::trigger::Sighting;
 use crate::{Fault, LinkEffect, LinkFault, Observation, Region, ScheduledFault, TapWatch};
 
+/// Longer than any run.
+const ENDLESS: Duration = Duration::from_secs(1 << 30);
+
 /// A fault on its course.
 #[derive(Clone, Debug)]
 pub(crate) struct Course {
@@ -181,6 +184,11 @@ impl Course {
             .actions
             .push(entry.injected(hits.targets.clone(), links, now));
         context.actions.extend(hits.once.iter().cloned());
+        for replica in &hits.wakes {
+            if let Some(known) = context.grip.known.get_mut(*replica) {
+                known.owes_start = true;
+            }
+        }
         for replica in &hits.damages {
             context.grip.known.damage(*replica);
         }
@@ -192,7 +200,11 @@ impl Course {
         let end = length.map(|length| now + length);
         // What comes late by the fault's own order is no reason to give up on it.
         let own_delay = longest_delay(&self.scheduled.fault);
-        let patience = context.options.confirm_within.saturating_add(own_delay);
+        // An administrator asks until it is answered.
+        let patience = match self.is_reconfiguration() {
+            true => ENDLESS,
+            false => context.options.confirm_within.saturating_add(own_delay),
+        };
         let deadline = now + patience;
         self.phase = Phase::Active(Active {
             check,
@@ -203,6 +215,10 @@ impl Course {
             flip: turns(&self.scheduled.fault).map(|(there, _)| now + there),
         });
         self.hits = hits;
+    }
+
+    const fn is_reconfiguration(&self) -> bool {
+        matches!(self.scheduled.fault, Fault::Reconfigure(_))
     }
 
     /// One that comes and goes comes or goes.
@@ -227,7 +243,8 @@ impl Course {
         };
         if let Some(deadline) = active.deadline {
             let finding = active.check.look(context);
-            let is_crowded = context.grip.is_crowded(&self.hits, true);
+            let is_crowded = context.grip.is_crowded(&self.hits, true)
+                && !matches!(self.scheduled.fault, Fault::Reconfigure(_));
             active.is_crowded |= is_crowded;
             let has_ended = active.end.is_some_and(|end| now >= end);
             let is_late = now >= deadline && (has_ended || !is_crowded);
@@ -265,8 +282,10 @@ impl Course {
             };
             context.actions.extend(action);
         }
-        // Once it is known whether the process has ended, it is started again.
-        let is_restart = matches!(self.scheduled.fault, Fault::Restart(_));
+        // Once it is known whether the process has ended, it is started again; a reconfiguration that has come to
+        // something is over.
+        let fault = &self.scheduled.fault;
+        let is_restart = matches!(fault, Fault::Restart(_) | Fault::Reconfigure(_));
         let is_time = is_restart && active.deadline.is_none();
         if is_time || active.end.is_some_and(|end| now >= end) {
             self.heal(entry, context);
@@ -363,6 +382,14 @@ impl Course {
                 let action = entry.fell_short(Step::Inject, reason, is_crowded, context.now);
                 context.actions.push(action);
                 self.phase = Phase::Over;
+            }
+            // The group may only have waited for the others to be healed.
+            Phase::Active(active)
+                if matches!(self.scheduled.fault, Fault::Reconfigure(_))
+                    && active.deadline.is_some() =>
+            {
+                let deadline = Some(context.now + context.options.heal_within);
+                (active.deadline, active.end) = (deadline, deadline);
             }
             Phase::Active(active) => {
                 if active.deadline.is_some() {

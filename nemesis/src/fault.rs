@@ -11,7 +11,7 @@ use viewstorm_protocol::NodeId;
 use crate::target::list;
 use crate::{
     Burst, Capability, ClientSides, ClockFault, CrashFault, Delay, DiskEffect, DiskFault, Flow,
-    Link, Numbers, Rate, Region, Shape, Spread, TapAct, Target, Way,
+    Link, Membership, Numbers, Rate, Region, Shape, Spread, TapAct, Target, Way,
 };
 
 /// Something to be done to a run.
@@ -42,6 +42,8 @@ pub enum Fault {
     Disk(DiskFault),
     /// Clocks go wrong.
     Clock(ClockFault),
+    /// An administrator makes other replicas the group. No fault, but it comes and is shown like one.
+    Reconfigure(Membership),
 }
 
 /// At which height messages are stopped.
@@ -215,6 +217,7 @@ impl Fault {
                 DiskEffect::Wipe { .. } => "wipe",
             },
             Self::Clock(_) => "clock",
+            Self::Reconfigure(_) => "reconfigure",
         }
     }
 
@@ -239,7 +242,8 @@ impl Fault {
                 links: Links::Named(_),
                 ..
             })
-            | Self::Wan(_) => None,
+            | Self::Wan(_)
+            | Self::Reconfigure(_) => None,
         }
     }
 
@@ -257,7 +261,8 @@ impl Fault {
             | Self::Messages(_)
             | Self::Kill(_)
             | Self::Pause(_)
-            | Self::Restart(_) => None,
+            | Self::Restart(_)
+            | Self::Reconfigure(_) => None,
         }
     }
 
@@ -282,6 +287,7 @@ impl fmt::Display for Fault {
             Self::Crash(fault) => fault.fmt(f),
             Self::Disk(fault) => fault.fmt(f),
             Self::Clock(fault) => fault.fmt(f),
+            Self::Reconfigure(change) => change.fmt(f),
             Self::Restart(target) => write!(f, "{target}, at once"),
             Self::Wan(fault) => fault.fmt(f),
             Self::Slow(SlowFault {

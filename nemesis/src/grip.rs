@@ -215,7 +215,9 @@ impl Grip {
                     actions.push(Action::Resume(id));
                 }
                 Process::Gone if !replica.is_held_down && !replica.is_lost => {
-                    let may_start = is_kept_up && replica.final_starts < MAX_FINAL_STARTS;
+                    let may_start = is_kept_up
+                        && !replica.is_retired
+                        && replica.final_starts < MAX_FINAL_STARTS;
                     if replica.owes_start || may_start {
                         replica.final_starts += u32::from(is_final);
                         replica.start();
@@ -233,6 +235,7 @@ impl Grip {
         let is_up = |(id, replica): (ReplicaId, &Replica)| {
             !self.is_in_core(id)
                 || replica.is_lost
+                || (replica.is_retired && replica.process == Process::Gone)
                 || (replica.process == Process::Running && !replica.is_paused)
         };
         let is_nothing_ordered = self.links.is_empty()

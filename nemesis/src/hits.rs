@@ -36,6 +36,8 @@ pub(crate) struct Hits {
     pub(crate) machines: BTreeMap<ReplicaId, MachineRule>,
     /// The replicas whose storage it damages.
     pub(crate) damages: BTreeSet<ReplicaId>,
+    /// Retired replicas that are started, to be members again.
+    pub(crate) wakes: BTreeSet<ReplicaId>,
     /// What is done once, when it is applied.
     pub(crate) once: Vec<Action>,
     pub(crate) links: BTreeMap<Link, LinkRule>,
@@ -92,6 +94,7 @@ impl Hits {
             }
             Fault::Crash(fault) => Self::crash(running(targets, known)?, fault.point),
             Fault::Disk(fault) => Self::on_disks(fault.effect, targets, known),
+            Fault::Reconfigure(change) => change.hits(topology, known, seed),
             Fault::Clock(fault) => {
                 let is_awake = |id| known.is_awake(NodeId::Replica(id));
                 Ok(Self::on_clocks(
@@ -301,7 +304,7 @@ fn prefers(fault: &Fault, topology: Topology, known: &Known, id: ReplicaId) -> b
             }
             _ => known.is_awake(NodeId::Replica(id)),
         },
-        _ => known.is_awake(NodeId::Replica(id)),
+        _ => known.is_awake(NodeId::Replica(id)) && !known.is_spare(id),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Replica {
     pub(crate) is_damaged: bool,
     /// It did not come up because of that, and never will.
     pub(crate) is_lost: bool,
+    /// The group needs it no more: its process ends in order, and is not started but to be a member again.
+    pub(crate) is_retired: bool,
     /// The nemesis ended it or kept it down, and owes it a start.
     pub(crate) owes_start: bool,
     /// How often it was started after the run's planned end.
@@ -71,6 +73,7 @@ impl Known {
             ended: None,
             is_damaged: false,
             is_lost: false,
+            is_retired: false,
             owes_start: false,
             final_starts: 0,
             last_exit: None,
@@ -131,6 +134,19 @@ impl Known {
             .map(|(id, _)| id)
     }
 
+    /// Whether it is no member, and has said so.
+    pub(crate) fn is_spare(&self, id: ReplicaId) -> bool {
+        let is_spare = |role: Role| role.status == Status::Spare;
+        self.get(id)
+            .is_some_and(|replica| replica.is_retired || replica.role.is_some_and(is_spare))
+    }
+
+    /// The replicas that have not said that they are no members.
+    pub(crate) fn members(&self) -> Vec<ReplicaId> {
+        let ids = self.all().map(|(id, _)| id);
+        ids.filter(|id| !self.is_spare(*id)).collect()
+    }
+
     /// Since when the node has been able to send and receive; none if it is not.
     pub(crate) fn awake_since(&self, node: NodeId) -> Option<Timestamp> {
         match node {
@@ -166,7 +182,10 @@ impl Known {
                 let known = self.get_mut(*replica)?;
                 // One that ends instead of saying hello refuses the storage that it finds.
                 let is_refusal = known.is_damaged && known.process == Process::Starting;
-                let was_ordered = known.process == Process::Dying || known.is_doomed || is_refusal;
+                let was_ordered = known.process == Process::Dying
+                    || known.is_doomed
+                    || known.is_retired
+                    || is_refusal;
                 known.owes_start |= known.is_doomed;
                 known.is_lost |= is_refusal;
                 known.process = Process::Gone;
@@ -185,6 +204,7 @@ impl Known {
                 primary,
             } => {
                 let known = self.get_mut(*replica)?;
+                known.is_retired = *status == Status::Retired;
                 if known.process == Process::Running || known.process == Process::Starting {
                     known.role = Some(Role {
                         status: *status,
@@ -200,6 +220,7 @@ impl Known {
             | Observation::Counters { .. }
             | Observation::Crashed { .. }
             | Observation::Disk { .. }
+            | Observation::Reconfigured { .. }
             | Observation::Clock { .. } => {}
         }
         None
@@ -226,6 +247,7 @@ impl Replica {
 
     /// It was ordered to start.
     pub(crate) fn start(&mut self) {
+        self.is_retired = false;
         self.process = Process::Starting;
         self.ended = None;
         self.owes_start = false;

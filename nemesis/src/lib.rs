@@ -23,6 +23,7 @@ mod machine;
 mod machine_fault;
 mod machine_hits;
 mod measure;
+mod membership;
 mod nemesis;
 mod options;
 mod probe;
@@ -50,6 +51,7 @@ pub use machine::{
 pub use machine_fault::{
     Budget, Capability, ClockEffect, ClockFault, CrashFault, DiskEffect, DiskFault,
 };
+pub use membership::{LEAST_MEMBERS, Membership};
 pub use nemesis::Nemesis;
 pub use options::NemesisOptions;
 pub use shape::{ClientSides, Shape, Way};

@@ -154,6 +154,7 @@ fn replica(
         durability: DurabilityMode::Wal,
         me: ReplicaId(id),
         replicas: (0..REPLICAS).map(ReplicaId).collect(),
+        spares: Vec::new(),
         protocol: ProtocolKind::Vr,
         service: ServiceKind::Register,
         seed: id.into(),
@@ -180,6 +181,7 @@ fn clients(authority: &Authority, clock: RunClock) -> Result<ClientHostConfig, F
     let route = |id: &ReplicaId| (*id, address(NodeId::Replica(*id)));
     Ok(ClientHostConfig {
         protocol: ProtocolKind::Vr,
+        spares: Vec::new(),
         endpoints: vec![ClientEndpoint {
             endpoint: 0,
             listen: address(NodeId::Client(0)),

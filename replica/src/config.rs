@@ -23,6 +23,9 @@ pub struct ReplicaConfig {
     pub me: ReplicaId,
     /// All replicas, ascending.
     pub replicas: Vec<ReplicaId>,
+    /// Those of them that are no members of the group at first, ascending.
+    #[serde(default)]
+    pub spares: Vec<ReplicaId>,
     /// Which protocol it runs.
     #[serde(default)]
     pub protocol: ProtocolKind,
@@ -172,6 +175,9 @@ impl ReplicaConfig {
         if !replicas.contains(&me) {
             return wrong("me", format!("{me} is not one of the replicas"));
         }
+        if let Some(stranger) = self.spares.iter().find(|id| !replicas.contains(id)) {
+            return wrong("spares", format!("{stranger} is not one of the replicas"));
+        }
         if !self.listen.ip().is_loopback() {
             return wrong(
                 "listen",
@@ -185,6 +191,12 @@ impl ReplicaConfig {
             return wrong("dial", reason);
         }
         Ok(())
+    }
+
+    /// The group that begins.
+    pub(crate) fn group(&self) -> Vec<ReplicaId> {
+        let replicas = self.replicas.iter().copied();
+        replicas.filter(|id| !self.spares.contains(id)).collect()
     }
 
     /// The replicas that this one dials: those with greater ids.
@@ -212,6 +224,7 @@ mod tests {
         ReplicaConfig {
             me: ReplicaId(0),
             replicas: vec![ReplicaId(0), ReplicaId(1)],
+            spares: Vec::new(),
             protocol: ProtocolKind::Vr,
             service: ServiceKind::Register,
             format: true,

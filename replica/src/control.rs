@@ -116,6 +116,19 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// Whether the group needs the replica no more: its process ends in order.
+    pub(crate) const fn is_retirement(&self) -> bool {
+        matches!(
+            self,
+            Self::Role {
+                status: Status::Retired,
+                ..
+            }
+        )
+    }
+}
+
 /// The longest command, in bytes.
 pub const COMMAND_BYTES_MAX: u64 = 1 << 20;
 /// How many commands wait for the replica; whoever sends more waits.

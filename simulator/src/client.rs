@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use viewstorm_nemesis::Observation;
 use viewstorm_protocol::{
     Address, Client, ClientEffects, ClientId, Envelope, Incarnation, Instant, LamportClock,
     MessageLabel, NodeId, ReplicaId, TraceEvent,
@@ -89,6 +90,23 @@ impl<C: Client> Sessions<C> {
                 core.invoke(now, operation, effects);
             },
         );
+    }
+
+    /// An administrator's session makes these replicas the group.
+    pub(crate) fn reconfigure(
+        &mut self,
+        slot: Slot,
+        members: Vec<ReplicaId>,
+        run: &mut Run,
+        medium: &mut Medium<C::Message>,
+    ) {
+        let hashed = Hashed {
+            tag: 11,
+            ..Hashed::default()
+        };
+        self.step(slot, hashed, run, medium, |core, now, effects| {
+            core.reconfigure(now, members, effects);
+        });
     }
 
     /// A message reaches a session, which may have been retired.
@@ -217,7 +235,22 @@ impl<C: Client> Sessions<C> {
                 completion,
             });
         }
+        if let Some(outcome) = session.effects.reconfigured.take() {
+            let request = session.id.session - ADMINISTRATORS;
+            run.observe(Observation::Reconfigured { request, outcome });
+        }
         session.arm(slot, run);
+    }
+}
+
+/// The first session of an administrator: beyond all that clients have.
+const ADMINISTRATORS: u64 = 1 << 41;
+
+/// The session of the administrator who asks for a reconfiguration. It works at the first client node.
+pub(crate) const fn administrator(request: u64) -> ClientId {
+    ClientId {
+        endpoint: 0,
+        session: ADMINISTRATORS + request,
     }
 }
 

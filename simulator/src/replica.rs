@@ -196,6 +196,14 @@ impl<P: Protocol + Observe> Replica<P> {
 
     /// The process, or the whole machine, stops at once.
     pub(crate) fn crash(&mut self, kind: CrashKind, around: &mut Around<'_, P::Message>) {
+        let how = match kind {
+            CrashKind::Process => "signal 9 (SIGKILL)",
+            CrashKind::PowerLoss => "power loss",
+        };
+        self.end(how, kind, around);
+    }
+
+    fn end(&mut self, how: &str, kind: CrashKind, around: &mut Around<'_, P::Message>) {
         self.disk.crash(around.run.timestamp(), kind);
         if let Some(ledger) = around.ledger {
             ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
@@ -203,10 +211,6 @@ impl<P: Protocol + Observe> Replica<P> {
         if matches!(self.process, Process::Gone) {
             return;
         }
-        let how = match kind {
-            CrashKind::Process => "signal 9 (SIGKILL)",
-            CrashKind::PowerLoss => "power loss",
-        };
         self.exit(how.to_owned(), around);
     }
 
@@ -483,6 +487,13 @@ impl<P: Protocol + Observe> Replica<P> {
             return;
         }
         self.examine(around);
+        if self
+            .core()
+            .is_some_and(|core| core.status() == Status::Retired)
+        {
+            self.end("exit code 0", CrashKind::Process, around);
+            return;
+        }
         self.sync(around);
         self.arm(around.run);
     }

@@ -8,7 +8,7 @@ use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{Action, ClockBend, CrashPoint, CrashStep, Link, Observation, ProbeId};
 use viewstorm_protocol::{Client, ClientId, Incarnation, NodeId, Observe, Protocol, ReplicaId};
 
-use crate::client::{Sessions, probe_address, replica_of};
+use crate::client::{Sessions, administrator, probe_address, replica_of};
 use crate::disk::{CrashKind, RecordPlace};
 use crate::ledger::Ledger;
 use crate::medium::{Cargo, InFlight, Medium};
@@ -129,6 +129,13 @@ where
             Action::ReadClock(replica) => {
                 let (replica, around) = apart!(self, replica.0);
                 replica.tell_time(around.run);
+            }
+            Action::Reconfigure { request, members } => {
+                let slot = self
+                    .sessions
+                    .open(administrator(*request), &mut self.client_factory);
+                self.sessions
+                    .reconfigure(slot, members.clone(), &mut self.run, &mut self.medium);
             }
             Action::Record(_) => {}
         }

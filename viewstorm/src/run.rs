@@ -108,7 +108,7 @@ pub fn experiment(
 /// Who there is in a plan.
 pub fn topology(plan: &Plan) -> Topology {
     Topology {
-        replicas: plan.cluster.replicas,
+        replicas: plan.cluster.all(),
         clients: plan.workload.endpoints,
     }
 }

@@ -13,8 +13,10 @@ use crate::{Credentials, IdentityError, ProtocolKind, RunClock};
 pub struct ClientHostConfig {
     /// Which protocol the sessions speak.
     pub protocol: ProtocolKind,
-    /// The replicas, ascending.
+    /// The group that begins, ascending.
     pub replicas: Vec<ReplicaId>,
+    /// The replicas beside it, ascending.
+    pub spares: Vec<ReplicaId>,
     /// The endpoints.
     pub endpoints: Vec<ClientEndpoint>,
     /// How patient the sessions are.
@@ -63,6 +65,7 @@ impl ClientHostConfig {
             let missing = self
                 .replicas
                 .iter()
+                .chain(&self.spares)
                 .find(|id| !endpoint.dial.contains_key(id));
             if let Some(&replica) = missing {
                 return Err(ClientHostError::NoRoute {

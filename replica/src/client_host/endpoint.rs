@@ -105,6 +105,11 @@ impl<M: Message + Send + 'static> Endpoints<M> {
         self.0.get_mut(&endpoint)
     }
 
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<u16> {
+        self.0.keys().next().copied()
+    }
+
     /// Of a node that may be one of the endpoints.
     pub(super) fn of_node(&mut self, node: NodeId) -> Option<(u16, &mut Endpoint<M>)> {
         match node {

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use viewstorm_protocol::vr::VrClient;
-use viewstorm_protocol::{Client, ClientId, Completion, ReplicaId};
+use viewstorm_protocol::{Client, ClientId, Completion, EpochNumber, ReplicaId};
 
 use super::endpoint::{Endpoints, Inbox};
 use super::work::{Host, Order, work};
@@ -52,6 +52,13 @@ pub enum ClientEvent {
     MessageSeen {
         /// Which watch.
         watch: u64,
+    },
+    /// An administrator's reconfiguration came to something.
+    Reconfigured {
+        /// Which.
+        request: u64,
+        /// The epoch in which the new group works, or why it was refused.
+        outcome: Result<EpochNumber, String>,
     },
     /// The host cannot go on: its last event.
     Failed {
@@ -113,6 +120,12 @@ impl ClientHost {
         self.order(Order::Invoke(client, operation));
     }
 
+    /// Makes these replicas the group, as an administrator at the first endpoint does, who asks until it is answered:
+    /// [`ClientEvent::Reconfigured`]. `request` names it.
+    pub fn reconfigure(&self, request: u64, members: Vec<ReplicaId>) {
+        self.order(Order::Reconfigure(request, members));
+    }
+
     /// Ends a session, whatever it waits for.
     pub fn retire(&self, client: ClientId) {
         self.order(Order::Retire(client));
@@ -165,7 +178,9 @@ fn run(
     match config.protocol {
         ProtocolKind::Vr => {
             let (replicas, timeouts) = (config.replicas.clone(), config.timeouts.vr);
-            let factory = move |id| VrClient::new(id, replicas.clone(), timeouts);
+            let spares = config.spares.clone();
+            let factory =
+                move |id| VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares);
             run_sessions(config, tap, orders, events, started, Box::new(factory));
         }
     }

@@ -16,11 +16,14 @@ use crate::transport::{Arrival, PROBES_MAX, Probe, ProbeArrival};
 
 /// The most orders and the most messages of one turn.
 const TURN_MAX: usize = 256;
+/// The first session of an administrator: beyond all that clients have.
+const ADMINISTRATORS: u64 = 1 << 41;
 
 /// What the host is to do.
 #[derive(Debug)]
 pub(super) enum Order {
     Invoke(ClientId, Bytes),
+    Reconfigure(u64, Vec<ReplicaId>),
     Retire(ClientId),
     SetTap(u16, serde_json::Value),
     SetWatches(u16, serde_json::Value),
@@ -142,6 +145,7 @@ where
     fn on_order(&mut self, order: Order) -> Result<(), OrderError> {
         match order {
             Order::Invoke(client, operation) => self.invoke(client, operation)?,
+            Order::Reconfigure(request, members) => self.reconfigure(request, members)?,
             Order::Retire(client) => self.sessions.retire(client),
             Order::SetTap(endpoint, rules) => self.set_tap(endpoint, &rules)?,
             Order::SetWatches(endpoint, watches) => self.set_watches(endpoint, &watches)?,
@@ -169,6 +173,22 @@ where
         }
         self.step(client, |core, now, effects| {
             core.invoke(now, operation, effects)
+        });
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, request: u64, members: Vec<ReplicaId>) -> Result<(), OrderError> {
+        let endpoint = self.endpoints.first().ok_or(OrderError::NoEndpoint(0))?;
+        let client = ClientId {
+            endpoint,
+            session: ADMINISTRATORS + request,
+        };
+        let session = self.sessions.open(client).ok_or(OrderError::TooMany)?;
+        if std::mem::replace(&mut session.outstanding, true) {
+            return Err(OrderError::Outstanding(client));
+        }
+        self.step(client, |core, now, effects| {
+            core.reconfigure(now, members, effects);
         });
         Ok(())
     }
@@ -325,7 +345,8 @@ where
         };
         act(&mut session.core, self.now, &mut session.effects);
         let completion = session.effects.completion.take();
-        session.outstanding &= completion.is_none();
+        let reconfigured = session.effects.reconfigured.take();
+        session.outstanding &= completion.is_none() && reconfigured.is_none();
         let sends = std::mem::take(&mut session.effects.sends);
         self.sessions.arm(client);
         for (to, message) in sends {
@@ -341,6 +362,10 @@ where
             let (from, to) = (Address::Client(client), Address::Replica(to));
             let leaving = Passenger::Leaving(Parcel { from, to, envelope });
             self.meet_the_tap(client.endpoint, leaving, self.now);
+        }
+        if let Some(outcome) = reconfigured {
+            let request = client.session - ADMINISTRATORS;
+            (self.events)(ClientEvent::Reconfigured { request, outcome });
         }
         if let Some(completion) = completion {
             let time_nanos = self.clock.now().as_nanos();

@@ -83,8 +83,13 @@ where
             node.on_probe(probe);
         }
         node.check_timeout();
+        let mut has_retired = false;
         for report in node.end_turn()? {
+            has_retired |= report.is_retirement();
             channel.report(&report)?;
+        }
+        if has_retired {
+            return stop(node, inbox, channel).await;
         }
         if let Some(fuse) = node.burnt.take() {
             channel.report(&Report::Crashed { fuse })?;

@@ -64,8 +64,8 @@ fn run(
         (ProtocolKind::Vr, ServiceKind::Register) => {
             let vr = VrConfig {
                 me: config.me,
-                replicas: config.replicas.clone(),
-                spares: Vec::new(),
+                replicas: config.group(),
+                spares: config.spares.clone(),
                 timeouts: config.timeouts,
                 seed: config.seed,
                 durability: config.durability,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use viewstorm_protocol::ReplicaId;
 
 use super::choice::choice;
 use super::error::PlanError;
@@ -21,6 +22,9 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// How many. Default: 3.
     pub replicas: u16,
+    /// How many more there are that are no members of the group at first: `r3`, `r4`, ... after three replicas.
+    /// Default: 0.
+    pub spares: u16,
     /// What survives a crash. Default: wal.
     pub durability: Durability,
     /// The first of the ports that the replicas listen on, one after the other. Default: free ones.
@@ -71,6 +75,7 @@ impl Default for Cluster {
         Self {
             protocol: Protocol::Vr,
             replicas: 3,
+            spares: 0,
             durability: Durability::Wal,
             base_port: None,
             fence_incarnations: true,
@@ -90,24 +95,45 @@ impl Default for Timeouts {
 }
 
 impl Cluster {
-    /// Reads `[cluster]`. The second is the number of replicas if it is known: it was not refused.
+    /// The group that the run begins with, and the replicas beside it.
+    pub fn groups(&self) -> (Vec<ReplicaId>, Vec<ReplicaId>) {
+        let ids = (0..self.all()).map(ReplicaId);
+        ids.partition(|replica| replica.0 < self.replicas)
+    }
+
+    /// How many replicas there are, spares too.
+    pub const fn all(&self) -> u16 {
+        self.replicas + self.spares
+    }
+
+    /// Reads `[cluster]`. The second is the number of all replicas if it is known: it was not refused.
     pub(super) fn read(plan: &mut Section<'_, '_>) -> (Self, Option<u16>) {
         let default = Self::default();
         let mut section = plan.section("cluster", keys::CLUSTER);
         let protocol = section.choice("protocol").or(default.protocol);
         let replicas = section.integer("replicas", 1..=MAX_REPLICAS);
+        let spares = section.integer("spares", 0..=MAX_REPLICAS);
+        let spares_span = spares.span().cloned();
         let durability = section.choice("durability").or(default.durability);
         let base_port = section.integer("base-port", 1024..=u16::MAX);
         let known = replicas
             .clone()
             .known(default.replicas)
             .map(|(replicas, _)| replicas);
+        let spares = spares.or(default.spares);
+        let known = known.map(|replicas| replicas + spares);
+        if let Some(span) = spares_span.filter(|_| known.is_some_and(|all| all > MAX_REPLICAS)) {
+            let title = format!("{} replicas are too many", known.unwrap_or_default());
+            let label = format!("expected at most {MAX_REPLICAS}, spares too");
+            section.note(PlanError::at(&span, title, label));
+        }
         if let Some(replicas) = known {
             check_ports(&section, &base_port, replicas);
         }
         let cluster = Self {
             protocol,
             replicas: replicas.or(default.replicas),
+            spares,
             durability,
             base_port: base_port.value(),
             fence_incarnations: section

@@ -22,6 +22,7 @@ pub(super) const MODEL: &[&str] = &["network", "nodes", "timing"];
 pub(super) const CLUSTER: &[&str] = &[
     "protocol",
     "replicas",
+    "spares",
     "durability",
     "timeouts",
     "base-port",
@@ -66,7 +67,8 @@ fault_keys!(
     "flapping", "delay", "delay-jitter", "share", "act", "peers", "kinds", "views", "numbers",
     "skip", "limit", "effect", "step", "power", "place", "budget", "jump", "drift", "freeze", "intensity",
     "distribution", "alpha", "trace", "correlation", "p", "r", "loss-bad", "loss-good", "kilobits",
-    "queue-bytes", "preset", "regions", "jitter-share", "period", "gap", "follows", "profile"
+    "queue-bytes", "preset", "regions", "jitter-share", "period", "gap", "follows", "profile",
+    "members", "add", "remove", "size"
 );
 /// A whole storm.
 pub(super) const ANY: &[&str] = &["fault", "intensity", "until", "profile"];
@@ -136,6 +138,10 @@ fault_keys!(
 fault_keys!(
     /// A clock that goes wrong.
     CLOCK: "for", "target", "jump", "drift", "freeze"
+);
+fault_keys!(
+    /// A reconfiguration.
+    RECONFIGURE: "members", "add", "remove", "size"
 );
 fault_keys!(
     /// A restart.

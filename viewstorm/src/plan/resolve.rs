@@ -13,7 +13,7 @@ impl Plan {
     /// The faults of a run with this seed, each with its time.
     pub fn timeline(&self, seed: Seed) -> Timeline {
         let around = Around {
-            replicas: Some(self.cluster.replicas),
+            replicas: Some(self.cluster.all()),
             endpoints: Some(self.workload.endpoints),
             duration: Some((self.run.duration, None)),
             model: &ReadModel::of(self.model),

@@ -298,6 +298,9 @@ impl ProcessWorld {
             ClientEvent::MessageSeen { watch } => {
                 Occurrence::Observed(Observation::MessageSeen { watch })
             }
+            ClientEvent::Reconfigured { request, outcome } => {
+                Occurrence::Observed(Observation::Reconfigured { request, outcome })
+            }
             ClientEvent::Failed { reason } => return Err(harness("clients' host", &reason)),
         });
         Ok(())
@@ -351,6 +354,9 @@ impl World for ProcessWorld {
                 return Err(WorldError::Beyond {
                     action: Box::new(action.clone()),
                 });
+            }
+            Action::Reconfigure { request, members } => {
+                self.clients.reconfigure(*request, members.clone());
             }
             Action::Record(_) => {}
         }

@@ -126,7 +126,8 @@ impl Setup {
         };
         ClientHostConfig {
             protocol: self.protocol(),
-            replicas: self.topology.replica_ids().collect(),
+            replicas: self.cluster.groups().0,
+            spares: self.cluster.groups().1,
             endpoints: (0..self.topology.clients).map(endpoint).collect(),
             timeouts: ClientTimeouts {
                 vr: timeouts::vr_client(&self.cluster.timeouts),
@@ -191,6 +192,7 @@ impl Setup {
         ReplicaConfig {
             me,
             replicas: self.topology.replica_ids().collect(),
+            spares: self.cluster.groups().1,
             protocol: self.protocol(),
             service: ServiceKind::Register,
             seed: self.seed.stream(&format!("replica {me}")).0,

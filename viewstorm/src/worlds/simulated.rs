@@ -64,24 +64,26 @@ impl SimulatedWorld {
             fence_incarnations: cluster.fence_incarnations,
             ..SimulationConfig::new(*seed, *topology)
         };
-        let replicas: Vec<ReplicaId> = topology.replica_ids().collect();
+        let (replicas, spares) = cluster.groups();
         let (seed, patience) = (*seed, cluster.timeouts);
         let durability = durability(cluster.durability);
-        let group = replicas.clone();
+        let (group, beside) = (replicas.clone(), spares.clone());
         let replica = move |me: ReplicaId, incarnation: Incarnation| {
             let config = VrConfig {
                 durability,
                 nonce: incarnation.0,
                 me,
                 replicas: group.clone(),
-                spares: Vec::new(),
+                spares: beside.clone(),
                 timeouts: timeouts::vr(&patience),
                 seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
             };
             VrReplica::new(config, RegisterService)
         };
-        let client =
-            move |id: ClientId| VrClient::new(id, replicas.clone(), timeouts::vr_client(&patience));
+        let client = move |id: ClientId| {
+            let timeouts = timeouts::vr_client(&patience);
+            VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares)
+        };
         let ids = topology.replica_ids().collect();
         Self {
             simulation: Simulation::new(config, replica, client),

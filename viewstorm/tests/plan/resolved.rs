@@ -43,7 +43,8 @@ fn model() -> impl Strategy<Value = Model> {
 
 prop_compose! {
     fn cluster()(
-        replicas in 1u16..=64,
+        replicas in 1u16..=32,
+        spares in 0u16..=32,
         base_port in prop::option::of(1024u16..60_000),
         fence_incarnations: bool,
         heartbeat in duration(1_000_000..1_000_000_000),
@@ -53,6 +54,7 @@ prop_compose! {
         Cluster {
             protocol: Protocol::Vr,
             replicas,
+            spares,
             durability: Durability::Wal,
             base_port,
             fence_incarnations,

@@ -74,6 +74,7 @@ impl Clients {
         let config = ClientHostConfig {
             protocol: ProtocolKind::Vr,
             replicas: cluster.ids(),
+            spares: Vec::new(),
             endpoints: (0..endpoints).map(endpoint).collect(),
             timeouts: ClientTimeouts::default(),
             clock: cluster.clock,

@@ -104,6 +104,7 @@ impl Cluster {
             durability: DurabilityMode::Wal,
             me: ReplicaId(id),
             replicas: self.ids(),
+            spares: Vec::new(),
             protocol: ProtocolKind::Vr,
             service: ServiceKind::Register,
             seed: u64::from(id),

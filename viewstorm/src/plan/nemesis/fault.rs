@@ -10,7 +10,7 @@ use viewstorm_nemesis::{
 
 use super::model::LEAST_FLAPPING;
 use super::target::Whom;
-use super::{Around, law, machine};
+use super::{Around, law, machine, membership};
 use crate::plan::choice::Choice;
 use crate::plan::error::PlanError;
 use crate::plan::read::unknown_name;
@@ -31,7 +31,23 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "NewState",
     "Recovery",
     "RecoveryResponse",
+    "Reconfiguration",
+    "CheckEpoch",
+    "StartEpoch",
+    "EpochStarted",
+    "NewEpoch",
+    "Refused",
     PROBE_KIND,
+];
+/// Those of them that only a group that changes says: `"any"` kind of message is none of these, so that a storm
+/// over a group that stays does not wait for what never comes.
+pub(super) const EPOCH_KINDS: &[&str] = &[
+    "Reconfiguration",
+    "CheckEpoch",
+    "StartEpoch",
+    "EpochStarted",
+    "NewEpoch",
+    "Refused",
 ];
 /// The shortest delay: below, a busy machine is no different.
 pub(super) const LEAST_DELAY: Duration = Duration::from_millis(1);
@@ -61,6 +77,7 @@ pub(super) enum FaultKind {
     BitFlip,
     Wipe,
     Clock,
+    Reconfigure,
 }
 
 impl Choice for FaultKind {
@@ -87,6 +104,7 @@ impl Choice for FaultKind {
         ("bit-flip", Self::BitFlip),
         ("wipe", Self::Wipe),
         ("clock", Self::Clock),
+        ("reconfigure", Self::Reconfigure),
     ];
 }
 
@@ -219,13 +237,14 @@ impl FaultKind {
             Self::BitFlip => keys::BIT_FLIP,
             Self::Wipe => keys::WIPE,
             Self::Clock => keys::CLOCK,
+            Self::Reconfigure => keys::RECONFIGURE,
         }
     }
 
     /// Whether it lasts as long as a plan says: a restart is over when the replica is back, and nothing ends
     /// the damage of a flipped bit.
     pub(super) const fn has_length(self) -> bool {
-        !matches!(self, Self::Restart | Self::BitFlip)
+        !matches!(self, Self::Restart | Self::BitFlip | Self::Reconfigure)
     }
 
     /// Reads the parameters; none if something is wrong.
@@ -245,6 +264,7 @@ impl FaultKind {
             Self::BitFlip => return machine::read_bit_flip(section, around),
             Self::Wipe => return machine::read_wipe(section, around),
             Self::Clock => return machine::read_clock(section, around),
+            Self::Reconfigure => return membership::read(section, around),
             Self::Delay
             | Self::Loss
             | Self::Duplicate

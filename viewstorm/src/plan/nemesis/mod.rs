@@ -6,6 +6,7 @@ mod fault;
 mod faults;
 mod law;
 mod machine;
+mod membership;
 mod mix;
 mod model;
 mod open;

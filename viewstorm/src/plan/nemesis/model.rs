@@ -119,6 +119,10 @@ fn need(fault: &Fault, ends: bool) -> Need {
             }
         },
         Fault::Clock(_) => timing("bends clocks"),
+        Fault::Reconfigure(_) => Need {
+            does: "changes the group",
+            what: Bound::Nodes(Nodes::CrashStop),
+        },
     }
 }
 

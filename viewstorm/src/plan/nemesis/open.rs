@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use viewstorm_protocol::NodeId;
 
-use super::fault::{MESSAGE_KINDS, names_of};
+use super::fault::{EPOCH_KINDS, MESSAGE_KINDS, names_of};
 use super::target;
 use crate::plan::duration;
 use crate::plan::error::PlanError;
@@ -134,7 +134,11 @@ fn form(key: &str, value: &DeValue<'_>) -> Form {
     match key {
         "kinds" if !list.is_empty() && all(|item| item.is_array()) => Form::OneOf,
         // A list of nodes is these nodes.
-        "target" | "peers" if all(|item| !item.is_str() || is_node(item)) => Form::Fixed,
+        "target" | "peers" | "members" | "add" | "remove"
+            if all(|item| !item.is_str() || is_node(item)) =>
+        {
+            Form::Fixed
+        }
         "kinds" => Form::Fixed,
         _ if list.len() == 2 && (all(is_number) || all(is_duration)) => Form::Between,
         _ if !list.is_empty() && all(|item| item.is_str() && !is_duration(item)) => Form::OneOf,
@@ -200,15 +204,20 @@ fn options<'i>(
     Ok(Some(options))
 }
 
+/// The kinds of messages that any group says.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    let kinds = MESSAGE_KINDS.iter().copied();
+    kinds.filter(|kind| !EPOCH_KINDS.contains(kind))
+}
+
 /// All values that have a name.
 fn any_of(key: &str, table: &DeTable<'_>) -> Option<Vec<toml::Value>> {
     let text = |name: &str| toml::Value::String(name.to_owned());
     Some(match key {
         "target" | "peers" => target::names_of_targets().map(text).collect(),
-        "kind" => MESSAGE_KINDS.iter().map(|kind| text(kind)).collect(),
-        "kinds" => MESSAGE_KINDS
-            .iter()
-            .filter(|kind| **kind != viewstorm_nemesis::PROBE_KIND)
+        "kind" => kinds().map(text).collect(),
+        "kinds" => kinds()
+            .filter(|kind| *kind != viewstorm_nemesis::PROBE_KIND)
             .map(|kind| toml::Value::Array(vec![text(kind)]))
             .collect(),
         key => {

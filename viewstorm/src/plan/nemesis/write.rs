@@ -9,7 +9,7 @@ use viewstorm_nemesis::{
 use viewstorm_protocol::NodeId;
 
 use super::fault::name_of;
-use super::{law, machine, target, trigger};
+use super::{law, machine, membership, target, trigger};
 use crate::plan::duration::write;
 use crate::plan::run::SeedText;
 
@@ -128,6 +128,7 @@ fn write_fault<M: SerializeMap>(map: &mut M, fault: &Fault) -> Result<(), M::Err
         Fault::Crash(fault) => machine::write_crash(map, fault),
         Fault::Disk(fault) => machine::write_disk(map, fault),
         Fault::Clock(fault) => machine::write_clock(map, fault),
+        Fault::Reconfigure(change) => membership::write(map, change),
     }
 }
 
