@@ -205,7 +205,7 @@ impl Wire {
                 ..Crossing::default()
             };
         }
-        if faults.chance(rule.loss) | memory.burst(rule, || faults.next()) {
+        if faults.chance(rule.loss) | memory.burst(rule, || faults.next_u64()) {
             counters.lost += 1;
             return Crossing::default();
         }
@@ -228,7 +228,7 @@ impl Wire {
             first = first.saturating_add(later(faults, delay));
         }
         counters.delayed += u64::from(rule.delay.is_some() || !rule.spreads.is_empty());
-        first = first.saturating_add(nanos(memory.spread(rule, || faults.next())));
+        first = first.saturating_add(nanos(memory.spread(rule, || faults.next_u64())));
         if faults.chance(rule.reorder) {
             counters.reordered += 1;
             first = first.saturating_add(nanos(rule.reorder_by));
@@ -239,7 +239,7 @@ impl Wire {
             let delayed = rule
                 .delay
                 .map_or(again, |delay| again.saturating_add(later(faults, delay)));
-            delayed.saturating_add(nanos(memory.spread(rule, || faults.next())))
+            delayed.saturating_add(nanos(memory.spread(rule, || faults.next_u64())))
         });
         counters.forwarded += 1 + u64::from(second.is_some());
         Crossing {
