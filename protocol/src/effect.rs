@@ -38,8 +38,10 @@ impl RecordId {
 pub enum Zone {
     /// One small value, replaced atomically: what must never be forgotten about views.
     Superblock,
-    /// A sequence that grows at its end.
+    /// A sequence that grows at its end, and is forgotten from its start.
     Log,
+    /// Another such sequence.
+    Checkpoint,
 }
 
 /// What a core persists.
@@ -58,6 +60,8 @@ pub struct Recovered<R> {
     /// Whether whoever runs the replica says that it has never taken part in anything: only then may it begin
     /// with nothing. Without this word an empty disk is a lost one.
     pub format: bool,
+    /// The durable records of checkpoints, oldest first, likewise.
+    pub checkpoint: Vec<R>,
 }
 
 impl<R> Default for Recovered<R> {
@@ -66,6 +70,7 @@ impl<R> Default for Recovered<R> {
             superblock: None,
             log: Vec::new(),
             format: false,
+            checkpoint: Vec::new(),
         }
     }
 }
@@ -99,6 +104,16 @@ pub enum Effect<M, R> {
         /// What to write.
         record: R,
     },
+    /// The oldest records of a zone will not be needed again: their room may be freed, now, later or never.
+    /// What the next start finds of the zone begins no later than at the oldest that is still needed; some of
+    /// those before it, the latest, may be found again, without gaps.
+    Reclaim {
+        /// Not the superblock.
+        zone: Zone,
+        /// How many of the records that the start found, or that were issued since, less those reclaimed
+        /// since. All of them are durable.
+        records: u64,
+    },
     /// Send the message, at once or when a record is durable.
     Send {
         /// The receiver.
@@ -117,6 +132,7 @@ impl<M: Message, R: Record> Effect<M, R> {
     pub fn label(&self) -> EffectLabel<'static> {
         match self {
             Self::Persist { record, .. } => EffectLabel::Persist(record.zone()),
+            Self::Reclaim { zone, .. } => EffectLabel::Reclaim(*zone),
             Self::Send { message, .. } => EffectLabel::Send(message.kind()),
             Self::Note(_) => EffectLabel::Note,
         }
@@ -147,6 +163,13 @@ impl<M, R> Effects<M, R> {
         let id = self.last_record;
         self.queue.push(Effect::Persist { id, record });
         id
+    }
+
+    /// Says that the zone's oldest `records` records will not be needed again.
+    pub fn reclaim(&mut self, zone: Zone, records: u64) {
+        if records > 0 {
+            self.queue.push(Effect::Reclaim { zone, records });
+        }
     }
 
     /// Sends `message` to `to`, held back until `after` is durable if it names a record.

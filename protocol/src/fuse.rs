@@ -12,6 +12,8 @@ use crate::Zone;
 pub enum EffectLabel<'a> {
     /// Write a record.
     Persist(Zone),
+    /// Give up records of a zone.
+    Reclaim(Zone),
     /// Send a message of this kind.
     Send(&'a str),
     /// Tell the outside something.

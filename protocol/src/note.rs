@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientId, ViewNumber};
+use crate::{ClientId, Digest, ViewNumber};
 
 /// What a replica is doing, in the terms of VRR §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,21 @@ pub enum ProtocolEvent {
     Stuck {
         /// Why.
         reason: Cow<'static, str>,
+    },
+    /// It took a checkpoint (VRR §5.1); it is durable a while later.
+    CheckpointTaken {
+        /// The checkpoint-number: the last operation that it reflects.
+        op: u64,
+        /// The digest of the service's state, the client table and the log up to there: equal on all correct
+        /// replicas.
+        digest: Digest,
+    },
+    /// It fetched another's checkpoint and took it over, with all before it (VRR §5.2).
+    CheckpointInstalled {
+        /// The checkpoint-number.
+        op: u64,
+        /// As in [`CheckpointTaken`](Self::CheckpointTaken).
+        digest: Digest,
     },
     /// It threw away a message or a request; the reason says why.
     Dropped {

@@ -1,8 +1,10 @@
 //! How fast three replicas answer: closed-loop sessions over real sockets, certificates and syncs.
 //!
 //! ```text
-//! cargo run --release -p viewstorm-replica --example closed_loop -- SESSIONS SECONDS [DIRECTORY]
+//! cargo run --release -p viewstorm-replica --example closed_loop -- SESSIONS SECONDS [INTERVAL [DIRECTORY]]
 //! ```
+//!
+//! `INTERVAL` is how many operations lie between two checkpoints.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
+use viewstorm_protocol::vr::{CHECKPOINT_INTERVAL, DurabilityMode, VrCheckpoints, VrTimeouts};
 use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
 use viewstorm_replica::control::{Command, ControlChannel, Report};
 use viewstorm_replica::{
@@ -30,13 +32,16 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let sessions: u64 = arguments.next().map_or(Ok(16), |text| text.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let interval: u64 = arguments
+        .next()
+        .map_or(Ok(CHECKPOINT_INTERVAL), |text| text.parse())?;
     let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
     let directory = tempfile::tempdir_in(directory)?;
     let (authority, clock) = (Authority::new()?, RunClock::starting_now());
     let mut commands = Vec::new();
     let mut threads = Vec::new();
     for id in 0..REPLICAS {
-        let config = replica(id, directory.path(), &authority, clock)?;
+        let config = replica(id, directory.path(), &authority, clock, interval)?;
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         let reports = Box::new(|report: &Report| {
             if let Report::Fatal { reason } = report {
@@ -144,6 +149,7 @@ fn replica(
     directory: &Path,
     authority: &Authority,
     clock: RunClock,
+    interval: u64,
 ) -> Result<ReplicaConfig, Failure> {
     let storage = directory.join(format!("r{id}"));
     std::fs::create_dir(&storage)?;
@@ -170,6 +176,10 @@ fn replica(
         tap_watches: None,
         clock: None,
         timeouts: VrTimeouts::default(),
+        checkpoints: VrCheckpoints {
+            interval,
+            ..VrCheckpoints::default()
+        },
         dial: (id + 1..REPLICAS).map(route).collect(),
         answer: (0..id).map(route).collect(),
         credentials: authority.issue(NodeId::replica(id))?,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
+use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrTimeouts};
 use viewstorm_protocol::{BentClock, NodeId, ReplicaId};
 
 use crate::{Credentials, wide};
@@ -79,6 +79,9 @@ pub struct ReplicaConfig {
     /// How patient the protocol is.
     #[serde(default)]
     pub timeouts: VrTimeouts,
+    /// When it takes checkpoints: the same on all replicas.
+    #[serde(default)]
+    pub checkpoints: VrCheckpoints,
     /// Where it dials the replicas with greater ids: all of them.
     #[serde(default)]
     pub dial: BTreeMap<NodeId, SocketAddr>,
@@ -184,6 +187,9 @@ impl ReplicaConfig {
                 format!("{} is not a loopback address", self.listen),
             );
         }
+        if self.checkpoints.interval == 0 || self.checkpoints.clients == 0 {
+            return wrong("checkpoints", "of nothing, or for nobody".to_owned());
+        }
         let dialled: Vec<_> = self.dial.keys().copied().collect();
         let expected: Vec<_> = self.dialled().map(NodeId::Replica).collect();
         if dialled != expected {
@@ -243,6 +249,7 @@ mod tests {
             clock: None,
             tap_watches: None,
             timeouts: VrTimeouts::default(),
+            checkpoints: VrCheckpoints::default(),
             dial: [(NodeId::replica(1), "127.0.0.1:9".parse().unwrap())].into(),
             answer: [(NodeId::Client(0), "127.0.0.1:10".parse().unwrap())].into(),
             credentials: Authority::new().unwrap().issue(NodeId::replica(0)).unwrap(),

@@ -8,8 +8,9 @@
 //!
 //! One sync runs at a time and covers what was written before it began; what is written meanwhile goes
 //! together with the next (group commit). A half-written record counts as lost: its checksum says so at the
-//! next start, and only the last can be torn. Superblock and log share one order, the superblock is replaced
-//! atomically.
+//! next start, and only the last can be torn. All zones share one order, the superblock is replaced
+//! atomically. Of the records that the core says it needs no more, the latest few stay for a while, as on a
+//! real disk, which frees whole files.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -38,6 +39,8 @@ pub enum RecordPlace {
     Superblock,
     /// The log's record at this index, from 0.
     Log(usize),
+    /// The checkpoints' record at this index, from 0.
+    Checkpoint(usize),
 }
 
 impl fmt::Display for RecordPlace {
@@ -45,6 +48,7 @@ impl fmt::Display for RecordPlace {
         match self {
             Self::Superblock => f.write_str("the superblock"),
             Self::Log(index) => write!(f, "log record {index}"),
+            Self::Checkpoint(index) => write!(f, "checkpoint record {index}"),
         }
     }
 }
@@ -60,11 +64,61 @@ struct Stored<R> {
     corrupt: bool,
 }
 
+/// How many records that nobody needs a disk keeps at most, in each zone.
+const RECLAIMED_KEPT: u64 = 8;
+
+/// A zone that grows at its end and is forgotten from its start.
+#[derive(Debug)]
+struct Sequence<R> {
+    records: Vec<Stored<R>>,
+    /// How many of them, from the first, nobody needs.
+    reclaimed: u64,
+}
+
+impl<R> Default for Sequence<R> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            reclaimed: 0,
+        }
+    }
+}
+
+impl<R: Clone> Sequence<R> {
+    /// Its oldest needed `records` are not needed any more. Keeps up to `kept` of those that are not.
+    fn reclaim(&mut self, records: u64, kept: u64) {
+        self.reclaimed += records;
+        let length = self.records.len() as u64;
+        assert!(
+            self.reclaimed <= length,
+            "only what is durable is reclaimed"
+        );
+        let freed = self.reclaimed.saturating_sub(kept);
+        self.reclaimed -= freed;
+        self.records
+            .drain(..usize::try_from(freed).expect("at most a length"));
+    }
+
+    /// What a new process finds: it needs all of it until it says otherwise.
+    fn found(&mut self) -> Result<Vec<R>, usize> {
+        self.reclaimed = 0;
+        match self.records.iter().position(|stored| stored.corrupt) {
+            Some(index) => Err(index),
+            None => Ok(self
+                .records
+                .iter()
+                .map(|stored| stored.record.clone())
+                .collect()),
+        }
+    }
+}
+
 /// A replica's disk. It outlives the replica's processes.
 #[derive(Debug)]
 pub(crate) struct Disk<R> {
     superblock: Option<Stored<R>>,
-    log: Vec<Stored<R>>,
+    log: Sequence<R>,
+    checkpoint: Sequence<R>,
     /// Handed to the operating system and not known to be durable.
     cached: VecDeque<(RecordId, R)>,
     /// How many of `cached` the running sync covers; zero if none runs.
@@ -84,7 +138,8 @@ impl<R: Record> Disk<R> {
     pub(crate) fn new(random: Stream) -> Self {
         Self {
             superblock: None,
-            log: Vec::new(),
+            log: Sequence::default(),
+            checkpoint: Sequence::default(),
             cached: VecDeque::new(),
             syncing: 0,
             durable: 0,
@@ -165,7 +220,8 @@ impl<R: Record> Disk<R> {
     /// Everything is gone: a new disk.
     pub(crate) fn wipe(&mut self) {
         self.superblock = None;
-        self.log.clear();
+        self.log = Sequence::default();
+        self.checkpoint = Sequence::default();
         self.cached.clear();
         self.syncing = 0;
     }
@@ -180,33 +236,38 @@ impl<R: Record> Disk<R> {
         {
             return Err(RecordPlace::Superblock);
         }
-        if let Some(index) = self.log.iter().position(|stored| stored.corrupt) {
-            // The place for repair: a core that knows how would be handed the gap instead.
-            return Err(RecordPlace::Log(index));
-        }
+        // The place for repair: a core that knows how would be handed the gap instead.
         Ok(Recovered {
             superblock: self.superblock.as_ref().map(|stored| stored.record.clone()),
-            log: self
-                .log
-                .iter()
-                .map(|stored| stored.record.clone())
-                .collect(),
+            log: self.log.found().map_err(RecordPlace::Log)?,
+            checkpoint: self.checkpoint.found().map_err(RecordPlace::Checkpoint)?,
             format: false,
         })
+    }
+
+    /// The zone's oldest `records` needed records are not needed any more.
+    pub(crate) fn reclaim(&mut self, zone: Zone, records: u64) {
+        let kept = self.random.up_to(RECLAIMED_KEPT);
+        match zone {
+            Zone::Superblock => panic!("a superblock is replaced, not reclaimed"),
+            Zone::Log => self.log.reclaim(records, kept),
+            Zone::Checkpoint => self.checkpoint.reclaim(records, kept),
+        }
     }
 
     /// Spoils a durable record. Returns whether there is such a record.
     pub(crate) fn corrupt(&mut self, place: RecordPlace) -> bool {
         let stored = match place {
             RecordPlace::Superblock => self.superblock.as_mut(),
-            RecordPlace::Log(index) => self.log.get_mut(index),
+            RecordPlace::Log(index) => self.log.records.get_mut(index),
+            RecordPlace::Checkpoint(index) => self.checkpoint.records.get_mut(index),
         };
         stored.map(|stored| stored.corrupt = true).is_some()
     }
 
     /// How many records the log holds durably.
     pub(crate) fn log_len(&self) -> usize {
-        self.log.len()
+        self.log.records.len()
     }
 
     /// The next sync to end fails.
@@ -228,8 +289,8 @@ impl<R: Record> Disk<R> {
     pub(crate) fn damage(&mut self, place: DamagePlace) {
         let place = match place {
             DamagePlace::Superblock => RecordPlace::Superblock,
-            DamagePlace::Middle => RecordPlace::Log(self.log.len() / 2),
-            DamagePlace::Tail => RecordPlace::Log(self.log.len().saturating_sub(1)),
+            DamagePlace::Middle => RecordPlace::Log(self.log_len() / 2),
+            DamagePlace::Tail => RecordPlace::Log(self.log_len().saturating_sub(1)),
         };
         self.corrupt(place);
     }
@@ -240,10 +301,14 @@ impl<R: Record> Disk<R> {
             .superblock
             .iter()
             .map(|stored| (RecordPlace::Superblock, stored));
-        let log = (0..).map(RecordPlace::Log).zip(&self.log);
-        let corrupt = superblock.chain(log).filter(|(_, stored)| stored.corrupt);
+        let (log, checkpoint) = (&self.log.records, &self.checkpoint.records);
+        let places = (0..).map(RecordPlace::Log).zip(log);
+        let places = places.chain((0..).map(RecordPlace::Checkpoint).zip(checkpoint));
+        let corrupt = superblock
+            .chain(places)
+            .filter(|(_, stored)| stored.corrupt);
         DiskReading {
-            records: u64::from(self.superblock.is_some()) + self.log.len() as u64,
+            records: u64::from(self.superblock.is_some()) + (log.len() + checkpoint.len()) as u64,
             corrupt: corrupt.map(|(place, _)| place.to_string()).collect(),
             last_sync: self.last_sync,
             last_power_loss: self.last_power_loss,
@@ -261,7 +326,8 @@ impl<R: Record> Disk<R> {
             };
             match zone {
                 Zone::Superblock => self.superblock = Some(stored),
-                Zone::Log => self.log.push(stored),
+                Zone::Log => self.log.records.push(stored),
+                Zone::Checkpoint => self.checkpoint.records.push(stored),
             }
         }
     }

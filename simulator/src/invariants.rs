@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{Quorum, ReplicaId, ViewNumber};
+use viewstorm_protocol::{Digest, Quorum, ReplicaId, ViewNumber};
 
 use crate::ledger::{CommittedEntry, Execution, Glance};
 
@@ -30,11 +30,13 @@ pub enum Theorem {
     ClientTablesAgree,
     /// [`causes_come_before_effects`].
     CausesComeBeforeEffects,
+    /// [`checkpoints_agree`].
+    CheckpointsAgree,
 }
 
 impl Theorem {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OnePrimaryPerView,
         Self::CommittedLogsArePrefixesOfOneAnother,
         Self::StateDigestsAgree,
@@ -43,6 +45,7 @@ impl Theorem {
         Self::AcknowledgedIsDurableOnAQuorum,
         Self::ClientTablesAgree,
         Self::CausesComeBeforeEffects,
+        Self::CheckpointsAgree,
     ];
 
     /// Its name in reports and plans.
@@ -60,6 +63,7 @@ impl Theorem {
             Self::AcknowledgedIsDurableOnAQuorum => "acknowledged-is-durable-on-a-quorum",
             Self::ClientTablesAgree => "client-tables-agree",
             Self::CausesComeBeforeEffects => "causes-come-before-effects",
+            Self::CheckpointsAgree => "checkpoints-agree",
         }
     }
 }
@@ -242,6 +246,16 @@ pub(crate) fn causes_come_before_effects(stamp: u64, before: u64, receipt: u64) 
     Err(format!(
         "a receipt at {receipt} follows {before} on its node and a sending at {stamp}"
     ))
+}
+
+/// Checkpoints at one op are the same: state, client table and log.
+pub(crate) fn checkpoints_agree(known: (Digest, ReplicaId), op: u64, digest: Digest) -> Proof {
+    match known {
+        (other, by) if other != digest => Err(format!(
+            "its checkpoint at op {op} is {digest}, that of {by} {other}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What stands at `op`, counted from 1.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use viewstorm_history::Timestamp;
-use viewstorm_protocol::{ClientId, Observe, ProtocolEvent, ReplicaId, Status, ViewNumber};
+use viewstorm_protocol::{ClientId, Digest, Observe, ProtocolEvent, ReplicaId, Status, ViewNumber};
 
 use crate::invariants::{
     InvariantViolation, Proof, Theorem, a_commit_is_never_lost_or_changed,
     a_request_is_executed_once, acknowledged_is_durable_on_a_quorum, causes_come_before_effects,
-    client_tables_agree, committed_logs_are_prefixes_of_one_another, entry, one_primary_per_view,
-    state_digests_agree, views_and_commit_numbers_never_go_back_in_one_incarnation,
+    checkpoints_agree, client_tables_agree, committed_logs_are_prefixes_of_one_another, entry,
+    one_primary_per_view, state_digests_agree,
+    views_and_commit_numbers_never_go_back_in_one_incarnation,
 };
 
 /// A replica's scalars after a step: as long as they stay, there is nothing to check.
@@ -97,7 +98,6 @@ struct Seen {
     /// As much of it as is on its disk.
     durable: Vec<u64>,
     unsynced: VecDeque<Change>,
-    executed_to: u64,
     /// Requests executed in the current step.
     executed_now: Vec<(ClientId, u64)>,
 }
@@ -109,6 +109,8 @@ pub(crate) struct Ledger {
     primaries: BTreeMap<ViewNumber, ReplicaId>,
     committed: Vec<CommittedEntry>,
     executed: Vec<Option<Execution>>,
+    /// The digest of the checkpoint at each op, and whose was the first.
+    checkpoints: BTreeMap<u64, (Digest, ReplicaId)>,
     /// Each session's executed requests as (op, request), in order.
     requests: BTreeMap<ClientId, Vec<(u64, u64)>>,
     reported: BTreeSet<Theorem>,
@@ -123,6 +125,7 @@ impl Ledger {
             primaries: BTreeMap::new(),
             committed: Vec::new(),
             executed: Vec::new(),
+            checkpoints: BTreeMap::new(),
             requests: BTreeMap::new(),
             reported: BTreeSet::new(),
             found: Vec::new(),
@@ -143,7 +146,6 @@ impl Ledger {
     pub(crate) fn started(&mut self, replica: ReplicaId) {
         let seen = &mut self.replicas[usize::from(replica.0)];
         seen.glance = None;
-        seen.executed_to = 0;
         seen.executed_now.clear();
         seen.log.clone_from(&seen.durable);
     }
@@ -173,6 +175,13 @@ impl Ledger {
 
     /// A replica said something.
     pub(crate) fn noted(&mut self, now: Timestamp, replica: ReplicaId, event: &ProtocolEvent) {
+        if let ProtocolEvent::CheckpointTaken { op, digest }
+        | ProtocolEvent::CheckpointInstalled { op, digest } = *event
+        {
+            let known = self.checkpoints.entry(op).or_insert((digest, replica));
+            let proof = checkpoints_agree(*known, op, digest);
+            self.judge(Theorem::CheckpointsAgree, now, replica, proof);
+        }
         let ProtocolEvent::Executed {
             op,
             order,
@@ -206,7 +215,6 @@ impl Ledger {
             self.judge(Theorem::ClientTablesAgree, now, replica, proof);
         }
         let seen = &mut self.replicas[usize::from(replica.0)];
-        seen.executed_to = seen.executed_to.max(op);
         seen.executed_now.push((client, request));
     }
 
@@ -265,11 +273,19 @@ impl Ledger {
         let normal = core.status() == Status::Normal;
         let same_log = before
             .is_some_and(|before| before.normal && normal && before.log_view == core.log_view());
+        let committed = &self.committed;
+        // Where a checkpoint took the entry's place, it stands for what was committed.
+        let shown = |op| {
+            let reflected = || match op <= core.commit_number() {
+                true => entry(committed, op).map(|known| known.digest),
+                false => None,
+            };
+            core.entry_digest(op).or_else(reflected)
+        };
         let mut keep = seen.log.len().min(length);
         if !same_log {
-            let differs = |(digest, op): (&u64, u64)| {
-                core.entry_digest(op).is_some_and(|shown| shown != *digest)
-            };
+            let differs =
+                |(digest, op): (&u64, u64)| shown(op).is_some_and(|shown| shown != *digest);
             keep = seen
                 .log
                 .iter()
@@ -281,15 +297,8 @@ impl Ledger {
         if keep == seen.log.len() && keep == length {
             return;
         }
-        let committed = &self.committed;
-        // Where a checkpoint took the entry's place, it stands for what was committed.
-        let digest = |op| {
-            let shown = core.entry_digest(op);
-            shown
-                .or_else(|| entry(committed, op).map(|known| known.digest))
-                .unwrap_or(0)
-        };
-        let tail: Vec<u64> = (keep as u64 + 1..=length as u64).map(digest).collect();
+        let tail = (keep as u64 + 1..=length as u64).map(|op| shown(op).unwrap_or(0));
+        let tail: Vec<u64> = tail.collect();
         seen.log.truncate(keep);
         seen.log.extend_from_slice(&tail);
         if core.commits_from_disk() {
@@ -361,7 +370,7 @@ impl Ledger {
         let seen = &self.replicas[usize::from(replica.0)];
         let proof = a_commit_is_never_lost_or_changed(&self.committed, &seen.log, view);
         let tables = self.requests.iter().try_for_each(|(client, requests)| {
-            let executed = requests.partition_point(|(op, _)| *op <= seen.executed_to);
+            let executed = requests.partition_point(|(op, _)| *op <= core.commit_number());
             match requests[..executed].last() {
                 Some((_, request)) => client_tables_agree(core.latest_request(*client), *request),
                 None => Ok(()),

@@ -518,6 +518,7 @@ impl<P: Protocol + Observe> Replica<P> {
                     around.run.statistics.records += 1;
                     self.disk.write(id, record);
                 }
+                Effect::Reclaim { zone, records } => self.disk.reclaim(zone, records),
                 Effect::Send { to, message, after } => {
                     if let Some(leaving) = outbox.offer(to, message, after) {
                         send(self.id, self.incarnation, lamport, leaving, around);

@@ -96,6 +96,12 @@ impl Assembly {
         self.wanted.keys().take(limit).cloned().collect()
     }
 
+    /// The first of them, and the digest that it must have.
+    pub fn first_wanted(&self) -> Option<(NodePath, Digest)> {
+        let (path, digest) = self.wanted.first_key_value()?;
+        Some((path.clone(), *digest))
+    }
+
     /// How many nodes were fetched.
     pub fn fetched(&self) -> u64 {
         self.fetched

@@ -70,6 +70,11 @@ impl Node {
         self.count
     }
 
+    /// How much room its entries take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn get(&self, depth: usize, hash: &KeyHash, key: &[u8]) -> Option<&Bytes> {
         let (mut node, mut depth) = (self, depth);
         loop {

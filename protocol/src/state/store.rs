@@ -67,6 +67,11 @@ impl State {
         self.len() == 0
     }
 
+    /// How much room the entries take.
+    pub fn bytes(&self) -> usize {
+        self.root.bytes()
+    }
+
     /// All entries, in an order that follows from the keys alone (it is not the keys' own).
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         let mut walk = vec![&*self.root];

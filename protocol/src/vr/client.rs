@@ -214,6 +214,10 @@ impl Client for VrClient {
             VrMessage::Reply(reply) => self.on_reply(now, reply, effects),
             VrMessage::NewEpoch(message) => self.on_new_epoch(now, message, effects),
             VrMessage::Refused(refused) => self.on_refused(refused, effects),
+            // The session has ended. Whether the request was executed nobody knows: it never completes.
+            VrMessage::Evicted(evicted) if evicted.request_number == self.request_number => {
+                self.outstanding = None;
+            }
             _ => {}
         }
     }

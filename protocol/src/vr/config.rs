@@ -28,8 +28,26 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// How many log records a replica may have issued that are not durable yet. Beyond, a primary prepares nothing
 /// and a backup refuses `Prepare`s.
 pub const UNSYNCED_MAX: usize = 4096;
-/// How many client sessions the client table remembers; requests of further ones are refused.
+/// How many client sessions the client table remembers unless the configuration says otherwise.
 pub const CLIENT_TABLE_MAX: usize = 1 << 18;
+/// Every how many ops a checkpoint is taken unless the configuration says otherwise (VRR §5.1: "after every O
+/// operations, where O is on the order of 100 or 1000").
+pub const CHECKPOINT_INTERVAL: u64 = 1024;
+/// For how many intervals before the latest checkpoint the log is kept: a replica that fell behind by less
+/// catches up from the log alone (VRR §5.2).
+pub const KEPT_INTERVALS: u64 = 2;
+/// How many bytes of nodes one record of a checkpoint holds, but for its last node.
+pub const CHECKPOINT_RECORD_BYTES: usize = 256 << 10;
+/// How many bytes of outdated nodes lie in storage, beyond as many as the checkpoint has itself, before a
+/// checkpoint is written as a whole and all before it forgotten.
+pub const CHECKPOINT_GARBAGE_BYTES: usize = 256 << 10;
+/// How many of its latest checkpoints a replica hands out nodes of.
+pub const CHECKPOINTS_SERVED: usize = 2;
+/// After how many questions in a row that nobody answered a replica takes any other checkpoint than the one that it
+/// fetches.
+pub const FETCH_ROUNDS_MAX: u32 = 4;
+/// How many nodes one `GetPages` asks for.
+pub const PAGES_MAX: usize = 128;
 /// Messages that name a view further ahead than this are refused.
 pub const VIEW_LEAD_MAX: u64 = 1 << 32;
 /// A `StartEpoch` that names an epoch further ahead than this is refused.
@@ -48,6 +66,9 @@ pub struct VrConfig {
     pub spares: Vec<ReplicaId>,
     /// How patient the replica is.
     pub timeouts: VrTimeouts,
+    /// When it takes checkpoints, and what they hold.
+    #[serde(default)]
+    pub checkpoints: VrCheckpoints,
     /// Drives the jitter of timers and nothing else.
     pub seed: u64,
     /// What a crash leaves.
@@ -105,7 +126,27 @@ impl VrConfig {
             self.spares
         );
         assert!(nodes.contains(&self.me), "{} is of {nodes:?}", self.me);
+        assert!(self.checkpoints.interval > 0, "every so many ops");
         self
+    }
+}
+
+/// When a replica takes checkpoints, and what they hold: the same on all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VrCheckpoints {
+    /// Every how many ops.
+    pub interval: u64,
+    /// How many client sessions the client table remembers.
+    pub clients: usize,
+}
+
+impl Default for VrCheckpoints {
+    fn default() -> Self {
+        Self {
+            interval: CHECKPOINT_INTERVAL,
+            clients: CLIENT_TABLE_MAX,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{Checkpoint, CheckpointRecord};
 use super::configuration::Configuration;
 use super::log::{Entries, Log, LogSuffix, OpNumber};
 use super::replica::{Phase, VrEffects, VrReplica};
@@ -32,6 +33,9 @@ pub struct Superblock {
 pub struct LogRecord {
     /// Everything after this place is replaced ...
     pub after: OpNumber,
+    /// The log's checksum up to there: of a log whose start was dropped this is what the first record goes on
+    /// from, and after a checkpoint was installed, every record.
+    pub previous: u64,
     /// ... by these entries.
     pub entries: Entries,
     /// How much of the changed log was known to be committed. That never becomes untrue, so a restarted
@@ -46,6 +50,8 @@ pub enum VrRecord {
     Superblock(Superblock),
     /// Extends the log's history.
     Log(LogRecord),
+    /// A checkpoint, or a part of one.
+    Checkpoint(CheckpointRecord),
 }
 
 impl Record for VrRecord {
@@ -53,6 +59,7 @@ impl Record for VrRecord {
         match self {
             Self::Superblock(_) => Zone::Superblock,
             Self::Log(_) => Zone::Log,
+            Self::Checkpoint(_) => Zone::Checkpoint,
         }
     }
 }
@@ -79,19 +86,24 @@ impl<S> VrReplica<S> {
 
     /// Everything after `after` was replaced by `entries`.
     pub(super) fn persist_change(
-        &self,
+        &mut self,
         after: OpNumber,
         entries: Entries,
         commit_number: OpNumber,
         fx: &mut VrEffects,
     ) -> Option<RecordId> {
-        let record = LogRecord {
+        if !self.config.durability.keeps_log() {
+            return None;
+        }
+        let previous = self.log.checksum(after);
+        let record = fx.persist(VrRecord::Log(LogRecord {
             after,
+            previous: previous.expect("the log has no gaps"),
             entries,
             commit_number,
-        };
-        let keeps = self.config.durability.keeps_log();
-        keeps.then(|| fx.persist(VrRecord::Log(record)))
+        }));
+        self.durability.attached(record, after);
+        Some(record)
     }
 
     /// As [`persist_change`](Self::persist_change), for entries that this replica is to acknowledge.
@@ -122,30 +134,81 @@ impl<S> VrReplica<S> {
     }
 }
 
+/// A log as its records tell it.
+pub(super) struct Replayed {
+    pub(super) log: Log,
+    pub(super) commit_number: OpNumber,
+    /// Where each record attaches.
+    pub(super) attached: Vec<OpNumber>,
+    /// Whether the log and the checkpoint met only now: no record says so yet.
+    pub(super) rebased: bool,
+}
+
 /// Rebuilds the log and what is known to be committed of it. Panics on records that no replica has written:
 /// storage tells a torn tail from damage, and damage must stop the replica.
-pub(super) fn replay(records: Vec<VrRecord>) -> (Log, OpNumber) {
+///
+/// The first record may be any one whose successors are all there: it goes on from a log that is not here any
+/// more. Some after it may reach back further still, to what a later view replaced; and that of an installed
+/// checkpoint goes on from that.
+pub(super) fn replay(records: Vec<VrRecord>, checkpoint: Option<&Checkpoint>) -> Replayed {
     let (mut log, mut commit_number) = (Log::default(), OpNumber::ZERO);
+    let mut attached = Vec::new();
     for record in records {
         let VrRecord::Log(record) = record else {
-            panic!("a superblock in the log zone");
+            panic!("another zone's record in the log zone");
         };
-        let previous = log.checksum(record.after).expect("the log has no gaps");
+        let (after, previous) = (record.after, record.previous);
+        if log.checksum(after) != Some(previous) {
+            let installed = record.entries.is_empty() && record.commit_number == after;
+            let earlier = attached.is_empty() || after < log.base();
+            assert!(installed || earlier, "the log has no gaps");
+            log = Log::after(after, previous);
+        }
         let suffix = LogSuffix {
-            after: record.after,
+            after,
             previous,
             entries: record.entries,
         };
         log.agreement(&suffix).expect("the log is undamaged");
-        assert!(record.after >= commit_number, "nothing committed is undone");
-        log.replace_after(record.after, &suffix.entries);
+        assert!(after >= commit_number, "nothing committed is undone");
+        log.replace_after(after, &suffix.entries);
         commit_number = commit_number.max(record.commit_number);
         assert!(
             commit_number <= log.op_number(),
             "what is committed is there"
         );
+        attached.push(after);
     }
-    (log, commit_number)
+    let Some(checkpoint) = checkpoint else {
+        assert_eq!(
+            log.base(),
+            OpNumber::ZERO,
+            "a checkpoint stands for what the log has not"
+        );
+        return Replayed {
+            log,
+            commit_number,
+            attached,
+            rebased: false,
+        };
+    };
+    assert!(
+        log.base() <= checkpoint.op,
+        "the log goes on where the checkpoint ends"
+    );
+    // The checkpoint was installed, and a crash came before the log began with it: what is there is shorter, or
+    // differs from what is committed.
+    let rebased = log.checksum(checkpoint.op) != Some(checkpoint.log_checksum);
+    if rebased {
+        log = Log::after(checkpoint.op, checkpoint.log_checksum);
+    }
+    let commit_number = commit_number.max(checkpoint.op);
+    Replayed {
+        log,
+        commit_number,
+        attached,
+        rebased,
+    }
 }
 
 /// How much of the log of the current view is durable.
@@ -155,13 +218,16 @@ pub(super) struct Durability {
     /// Records under way, and up to which op the log is durable with each.
     unsynced: VecDeque<(RecordId, OpNumber)>,
     op: OpNumber,
+    /// Where each log record in storage attaches, and its name if it is of this incarnation.
+    attached: VecDeque<(Option<RecordId>, OpNumber)>,
 }
 
 impl Durability {
     /// After a restart: everything that was found is durable.
-    pub(super) fn recovered(op: OpNumber) -> Self {
+    pub(super) fn recovered(op: OpNumber, attached: Vec<OpNumber>) -> Self {
         Self {
             op,
+            attached: attached.into_iter().map(|after| (None, after)).collect(),
             ..Self::default()
         }
     }
@@ -169,6 +235,22 @@ impl Durability {
     /// The log reaches to `op`, and memory is all that it is in.
     pub(super) fn in_memory(&mut self, op: OpNumber) {
         self.op = op;
+    }
+
+    /// A log record was issued that attaches there.
+    pub(super) fn attached(&mut self, record: RecordId, after: OpNumber) {
+        self.attached.push_back((Some(record), after));
+    }
+
+    /// Forgets the log's oldest records that are not needed for what comes after `base`, and says how many: all
+    /// before the last that attaches there or earlier. That one replaces everything that follows.
+    pub(super) fn superfluous(&mut self, base: OpNumber) -> u64 {
+        let persisted = self.persisted;
+        let begins =
+            |(record, after): &(Option<RecordId>, OpNumber)| *after <= base && *record <= persisted;
+        let first = self.attached.iter().rposition(begins).unwrap_or(0);
+        self.attached.drain(..first);
+        first as u64
     }
 
     /// The log now reaches to `op`, once `record` is durable.

@@ -1,10 +1,12 @@
-//! Executes committed operations, each at most once, and keeps the digest that all replicas must share.
+//! Executes committed operations, each at most once, and keeps the digest that all replicas must share. What it
+//! has come to is what a checkpoint holds, and nothing else.
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::checkpoint::{Checkpoint, Snapshot};
 use super::client_table::{ClientEntry, ClientTable};
-use super::log::{LogEntry, hash_words};
+use super::log::{LogEntry, OpNumber, hash_words};
 use super::operation::Operation;
 use crate::{Service, State};
 
@@ -19,20 +21,25 @@ pub(super) struct Executor<S> {
 }
 
 impl<S: Service> Executor<S> {
-    pub(super) fn new(service: S) -> Self {
+    /// Nothing is executed yet. The client table has room for so many.
+    pub(super) fn new(service: S, clients_max: usize) -> Self {
         Self {
             service,
             state: State::default(),
-            table: ClientTable::default(),
+            table: ClientTable::new(clients_max),
             order: 0,
             digest: 0,
         }
     }
 
-    /// Executes a committed operation, unless the client's table entry says that it was executed before.
+    /// Executes a committed operation, unless the client's table entry says that it was executed before, or the
+    /// table that the session has ended.
     pub(super) fn execute(&mut self, entry: &LogEntry) -> Option<ClientEntry> {
         let last = self.table.get(entry.client);
         if last.is_some_and(|last| entry.request_number <= last.request_number) {
+            return None;
+        }
+        if self.table.has_ended(entry.client) {
             return None;
         }
         // VRR §7.1: "executing the request does not cause an up-call to the service code".
@@ -69,12 +76,48 @@ impl<S: Service> Executor<S> {
 }
 
 impl<S> Executor<S> {
+    /// All of it, as it is after the operation at `op`; `log_checksum` is the log's up to there.
+    pub(super) fn snapshot(&mut self, op: OpNumber, log_checksum: u64) -> Snapshot {
+        let clients = self.table.rows().snapshot();
+        let checkpoint = Checkpoint {
+            op,
+            log_checksum,
+            order: self.order,
+            executed: self.digest,
+            service: self.state.digest(),
+            clients: clients.digest(),
+        };
+        Snapshot {
+            checkpoint,
+            service: self.state.snapshot(),
+            clients,
+        }
+    }
+
+    /// Puts a checkpoint in the place of everything. False, and nothing changes, if its client table is none.
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) -> bool {
+        let rows = snapshot.clients.snapshot();
+        let Some(table) = ClientTable::from_rows(rows, self.table.most()) else {
+            return false;
+        };
+        self.table = table;
+        self.state = snapshot.service.snapshot();
+        self.order = snapshot.checkpoint.order;
+        self.digest = snapshot.checkpoint.executed;
+        true
+    }
+
     pub(super) fn state(&self) -> &State {
         &self.state
     }
 
     pub(super) fn table(&self) -> &ClientTable {
         &self.table
+    }
+
+    /// The client table's rows as they are now.
+    pub(super) fn table_rows(&mut self) -> State {
+        self.table.rows().snapshot()
     }
 
     pub(super) fn order(&self) -> u64 {

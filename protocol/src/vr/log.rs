@@ -1,7 +1,7 @@
 //! The log: operations in the order of their op-numbers, each chained to its predecessor by a checksum.
 //!
 //! Equal checksums at one op-number mean equal logs up to there, so two replicas compare whole prefixes by one
-//! number. The log knows no views and no quorums.
+//! number. What a checkpoint stands for is dropped from its start. The log knows no views and no quorums.
 
 use std::fmt;
 use std::sync::Arc;
@@ -141,40 +141,69 @@ impl LogSuffix {
 pub(super) enum Detached {
     /// The log ends before the suffix begins.
     Beyond,
-    /// The log holds another entry at the place before the suffix.
+    /// The log holds another entry at the place before the suffix, or where the log itself begins.
     Differs,
     /// The suffix itself has a gap or a wrong checksum.
     Malformed,
 }
 
-/// A replica's log.
+/// A replica's log, from some committed place on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    /// The entry at op-number n is at index n - 1.
+    /// The place before the first entry that is still here.
+    base: OpNumber,
+    /// The checksum at `base`; 0 before the first entry of all.
+    base_checksum: u64,
+    /// The entry at op-number n is at index n - base - 1.
     entries: Vec<LogEntry>,
 }
 
 impl Log {
+    /// An empty log that goes on after `base`.
+    pub(super) fn after(base: OpNumber, base_checksum: u64) -> Self {
+        Self {
+            base,
+            base_checksum,
+            entries: Vec::new(),
+        }
+    }
+
+    /// The place before the first entry that is still here.
+    pub(super) fn base(&self) -> OpNumber {
+        self.base
+    }
+
     pub(super) fn op_number(&self) -> OpNumber {
-        OpNumber(self.entries.len() as u64)
+        OpNumber(self.base.0 + self.entries.len() as u64)
     }
 
     pub(super) fn entry(&self, op: OpNumber) -> Option<&LogEntry> {
-        let index = usize::try_from(op.0.checked_sub(1)?).ok()?;
+        let index = usize::try_from(op.0.checked_sub(self.base.0 + 1)?).ok()?;
         self.entries.get(index)
     }
 
     /// The checksum at `op`, which covers the log up to there. Before the first entry it is 0.
     pub(super) fn checksum(&self, op: OpNumber) -> Option<u64> {
-        match op {
-            OpNumber::ZERO => Some(0),
-            _ => self.entry(op).map(|entry| entry.checksum),
+        match op == self.base {
+            true => Some(self.base_checksum),
+            false => self.entry(op).map(|entry| entry.checksum),
+        }
+    }
+
+    /// Forgets the entries up to `base`. Keeps them all if that is not a place in the log.
+    pub(super) fn drop_until(&mut self, base: OpNumber) {
+        if let Some(checksum) = self.checksum(base) {
+            self.entries.drain(..base.since(self.base) as usize);
+            (self.base, self.base_checksum) = (base, checksum);
         }
     }
 
     /// Adds an entry for `request` at the end.
     pub(super) fn push(&mut self, view: ViewNumber, request: Request) -> &LogEntry {
-        let previous = self.entries.last().map_or(0, |entry| entry.checksum);
+        let previous = match self.entries.last() {
+            Some(entry) => entry.checksum,
+            None => self.base_checksum,
+        };
         let entry = LogEntry::new(previous, self.op_number().next(), view, request);
         self.entries.push(entry);
         &self.entries[self.entries.len() - 1]
@@ -183,13 +212,14 @@ impl Log {
     /// Replaces everything after `after` by `entries`, which are known to attach there.
     pub(super) fn replace_after(&mut self, after: OpNumber, entries: &[LogEntry]) {
         assert!(after <= self.op_number(), "a log has no gaps");
-        self.entries.truncate(after.0 as usize);
+        assert!(after >= self.base, "what a checkpoint stands for stays");
+        self.entries.truncate(after.since(self.base) as usize);
         self.entries.extend_from_slice(entries);
     }
 
     /// The entries after `after` up to `last`.
     pub(super) fn slice(&self, after: OpNumber, last: OpNumber) -> &[LogEntry] {
-        &self.entries[after.0 as usize..last.0 as usize]
+        &self.entries[after.since(self.base) as usize..last.since(self.base) as usize]
     }
 
     /// The entries after `after` up to `last`, to be sent.
@@ -202,19 +232,25 @@ impl Log {
         }
     }
 
-    /// The last place up to which this log and the suffix are the same, if the suffix attaches at all.
+    /// The last place up to which this log and the suffix are the same, if the suffix attaches at all. What this
+    /// log holds no more is committed, and a checkpoint stands for it: no suffix differs there.
     pub(super) fn agreement(&self, suffix: &LogSuffix) -> Result<OpNumber, Detached> {
-        let own = self.checksum(suffix.after).ok_or(Detached::Beyond)?;
-        if own != suffix.previous {
-            return Err(Detached::Differs);
+        if suffix.after >= self.base {
+            let own = self.checksum(suffix.after).ok_or(Detached::Beyond)?;
+            if own != suffix.previous {
+                return Err(Detached::Differs);
+            }
         }
         let (mut agree, mut previous) = (suffix.after, suffix.previous);
         for (place, entry) in (suffix.after.0.saturating_add(1)..).zip(suffix.entries.iter()) {
             if entry.op.0 != place || entry.checksum != entry.chained_to(previous) {
                 return Err(Detached::Malformed);
             }
+            if entry.op == self.base && entry.checksum != self.base_checksum {
+                return Err(Detached::Differs);
+            }
             // The checksums are chained: once two logs differ they differ for ever.
-            if self.checksum(entry.op) == Some(entry.checksum) {
+            if entry.op < self.base || self.checksum(entry.op) == Some(entry.checksum) {
                 agree = entry.op;
             }
             previous = entry.checksum;

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{Checkpoint, Tree};
 use super::configuration::Configuration;
 use super::log::{LogSuffix, OpNumber};
 use super::operation::Operation;
 use super::reconfiguration::Refusal;
+use crate::state::{NodePath, StateNode};
 use crate::{ClientId, EpochNumber, Message, ReplicaId, ViewNumber};
 
 /// ⟨REQUEST op, c, s⟩ (VRR §4.1): a client to the primary, or to all when it has waited too long. An
@@ -34,6 +36,16 @@ pub struct Reply {
     pub result: Bytes,
     /// How many operations the service had executed, with this one.
     pub order: u64,
+}
+
+/// The answer to a request of a session that has ended: other sessions have taken its place in the client table, and
+/// whether the request was executed before that nobody can tell any more. The client goes on with a new session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evicted {
+    /// The view that the sender is in.
+    pub view: ViewNumber,
+    /// The request that is not answered.
+    pub request_number: u64,
 }
 
 /// ⟨PREPARE v, m, n, k⟩ (VRR §4.1): the primary to the backups. Several operations travel in one under load
@@ -191,12 +203,50 @@ pub struct Refused {
     pub refusal: Refusal,
 }
 
+/// The answer to a `GetState` that asks for entries which the sender has dropped: its latest checkpoint stands for
+/// them. Also the answer to a [`GetPages`] of a checkpoint that the sender has no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCheckpoint {
+    /// The view that the sender is in: what the checkpoint reflects is committed there.
+    pub view: ViewNumber,
+    /// The checkpoint's name.
+    pub checkpoint: Checkpoint,
+}
+
+/// Asks for nodes of a checkpoint's tree (VRR §5.2: "the recovering replica ... uses the Merkle tree to determine what
+/// pages of the state it needs").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetPages {
+    /// The latest view that the sender knows of.
+    pub view: ViewNumber,
+    /// Which checkpoint.
+    pub checkpoint: OpNumber,
+    /// Which of its trees.
+    pub tree: Tree,
+    /// Which nodes.
+    pub paths: Vec<NodePath>,
+}
+
+/// Nodes of a checkpoint's tree: those that were asked for, or the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pages {
+    /// The view that the sender is in.
+    pub view: ViewNumber,
+    /// Which checkpoint.
+    pub checkpoint: OpNumber,
+    /// Which of its trees.
+    pub tree: Tree,
+    /// The nodes, and where they are.
+    pub nodes: Vec<(NodePath, StateNode)>,
+}
+
 /// What replicas and clients say to one another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
 pub enum VrMessage {
     Request(Request),
     Reply(Reply),
+    Evicted(Evicted),
     Prepare(Prepare),
     PrepareOk(PrepareOk),
     Commit(Commit),
@@ -211,6 +261,9 @@ pub enum VrMessage {
     EpochStarted(EpochStarted),
     NewEpoch(NewEpoch),
     Refused(Refused),
+    NewCheckpoint(NewCheckpoint),
+    GetPages(GetPages),
+    Pages(Pages),
 }
 
 impl Message for VrMessage {
@@ -218,6 +271,7 @@ impl Message for VrMessage {
         match self {
             Self::Request(request) => request.operation.kind(),
             Self::Reply(_) => "Reply",
+            Self::Evicted(_) => "Evicted",
             Self::Prepare(_) => "Prepare",
             Self::PrepareOk(_) => "PrepareOk",
             Self::Commit(_) => "Commit",
@@ -232,6 +286,9 @@ impl Message for VrMessage {
             Self::EpochStarted(_) => "EpochStarted",
             Self::NewEpoch(_) => "NewEpoch",
             Self::Refused(_) => "Refused",
+            Self::NewCheckpoint(_) => "NewCheckpoint",
+            Self::GetPages(_) => "GetPages",
+            Self::Pages(_) => "Pages",
         }
     }
 
@@ -239,6 +296,7 @@ impl Message for VrMessage {
         let view = match self {
             Self::Request(_) => return None,
             Self::Reply(message) => message.view,
+            Self::Evicted(message) => message.view,
             Self::Prepare(message) => message.view,
             Self::PrepareOk(message) => message.view,
             Self::Commit(message) => message.view,
@@ -253,6 +311,9 @@ impl Message for VrMessage {
             Self::EpochStarted(message) => message.view,
             Self::NewEpoch(message) => message.view,
             Self::Refused(message) => message.view,
+            Self::NewCheckpoint(message) => message.view,
+            Self::GetPages(message) => message.view,
+            Self::Pages(message) => message.view,
         };
         Some(view)
     }
@@ -261,6 +322,7 @@ impl Message for VrMessage {
         match self {
             Self::Request(message) => Some(message.request_number),
             Self::Reply(message) => Some(message.request_number),
+            Self::Evicted(message) => Some(message.request_number),
             Self::Prepare(message) => Some(message.suffix.op_number().0),
             Self::PrepareOk(message) => Some(message.op_number.0),
             Self::Commit(message) => Some(message.commit_number.0),
@@ -277,6 +339,9 @@ impl Message for VrMessage {
             Self::StartEpoch(message) => Some(message.configuration.start.0),
             Self::EpochStarted(_) | Self::NewEpoch(_) => None,
             Self::Refused(message) => Some(message.request_number),
+            Self::NewCheckpoint(message) => Some(message.checkpoint.op.0),
+            Self::GetPages(message) => Some(message.checkpoint.0),
+            Self::Pages(message) => Some(message.checkpoint.0),
         }
     }
 }
@@ -295,6 +360,7 @@ macro_rules! from_content {
 from_content!(
     Request,
     Reply,
+    Evicted,
     Prepare,
     PrepareOk,
     Commit,
@@ -308,5 +374,8 @@ from_content!(
     StartEpoch,
     EpochStarted,
     NewEpoch,
-    Refused
+    Refused,
+    NewCheckpoint,
+    GetPages,
+    Pages
 );

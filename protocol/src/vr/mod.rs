@@ -21,12 +21,16 @@
 //! | `suspicion` | VRR §4.2 step 1: `StartViewChange`, and when a view is left |
 //! | `view_change` | VRR §4.2 steps 2 to 5: `DoViewChange`, `StartView` |
 //! | `reconfiguration` | VRR §7: `StartEpoch`, `EpochStarted`, `NewEpoch` |
+//! | `checkpoint` | VRR §5.1: the checkpoint, the log that it makes superfluous |
 //! | `state_transfer` | VRR §5.2: `GetState`, `NewState` |
+//! | `checkpoint_transfer` | VRR §5.2: `NewCheckpoint`, `GetPages`, `Pages` |
 //! | `recovery` | VRR §4.3: `Recovery`, `RecoveryResponse`; a replica that has lost its state |
 //! | `restart` | a new incarnation: begins, rejoins over its own write-ahead log, or recovers |
 //!
-//! To come, each in a file of its own: `checkpoint` (§5.1), `lease` (§6.3), `witness` (§6.1).
+//! To come, each in a file of its own: `lease` (§6.3), `witness` (§6.1).
 
+mod checkpoint;
+mod checkpoint_transfer;
 mod client;
 mod client_table;
 mod config;
@@ -47,21 +51,23 @@ mod suspicion;
 mod timer;
 mod view_change;
 
+pub use checkpoint::{Checkpoint, CheckpointRecord, Tree};
 pub use client::{VrClient, VrClientTimeouts};
 pub use client_table::{ClientEntry, ClientTable};
 pub use config::DurabilityMode;
 pub use config::{
-    BACKOFF_MAX, BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, EPOCH_LEAD_MAX,
-    HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
-    VIEW_LEAD_MAX, VrConfig, VrTimeouts,
+    BACKOFF_MAX, BATCH_MAX, CHECKPOINT_GARBAGE_BYTES, CHECKPOINT_INTERVAL, CHECKPOINT_RECORD_BYTES,
+    CHECKPOINTS_SERVED, CHUNK_BYTES_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, EPOCH_LEAD_MAX,
+    FETCH_ROUNDS_MAX, HELD_MAX, KEPT_INTERVALS, OPERATION_BYTES_MAX, PAGES_MAX, PIPELINE_MAX,
+    PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX, VIEW_LEAD_MAX, VrCheckpoints, VrConfig, VrTimeouts,
 };
 pub use configuration::{Configuration, MEMBERS_MAX, MEMBERS_MIN};
 pub use durable::{LogRecord, Superblock, VrRecord};
 pub use log::{Entries, LogEntry, LogSuffix, OpNumber};
 pub use message::{
-    Commit, DoViewChange, EpochStarted, GetState, NewEpoch, NewState, Prepare, PrepareOk,
-    RecoveredLog, Recovery, RecoveryResponse, Refused, Reply, Request, StartEpoch, StartView,
-    StartViewChange, VrMessage,
+    Commit, DoViewChange, EpochStarted, Evicted, GetPages, GetState, NewCheckpoint, NewEpoch,
+    NewState, Pages, Prepare, PrepareOk, RecoveredLog, Recovery, RecoveryResponse, Refused, Reply,
+    Request, StartEpoch, StartView, StartViewChange, VrMessage,
 };
 pub use observe::DIVERGED;
 pub use operation::Operation;

@@ -11,15 +11,17 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::config::{
-    BATCH_MAX, CHUNK_ENTRIES_MAX, CLIENT_TABLE_MAX, HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX,
-    PREPARES_MAX, QUEUE_MAX, UNSYNCED_MAX,
+    BATCH_MAX, CHUNK_ENTRIES_MAX, HELD_MAX, OPERATION_BYTES_MAX, PIPELINE_MAX, PREPARES_MAX,
+    QUEUE_MAX, UNSYNCED_MAX,
 };
 use super::log::{Detached, Entries, LogSuffix, OpNumber};
 use super::message::{Commit, Prepare, PrepareOk, Request};
 use super::observe::DIVERGED;
 use super::operation::Operation;
 use super::reconfiguration::Refusal;
-use super::replica::{Phase, Primary, VrEffects, VrReplica, drop_message, send_reply};
+use super::replica::{
+    Phase, Primary, VrEffects, VrReplica, drop_message, send_evicted, send_reply,
+};
 use super::timer::Timer;
 use crate::{ClientId, Service};
 
@@ -69,8 +71,8 @@ impl<S: Service> VrReplica<S> {
             Some(last) if request.request_number == last.request_number => {
                 return send_reply(self.view, from, last, fx);
             }
-            None if self.executor.table().len() >= CLIENT_TABLE_MAX => {
-                return drop(fx, "the client table is full");
+            None if self.executor.table().has_ended(from) => {
+                return send_evicted(self.view, from, request.request_number, fx);
             }
             _ => {}
         }
@@ -423,8 +425,10 @@ impl<S: Service> VrReplica<S> {
         }
     }
 
-    /// Sends a backup the first entries that it has not acknowledged.
+    /// Sends a backup the first entries that it has not acknowledged. If they are dropped already, it learns from
+    /// those that are not what it lacks, and asks.
     fn resend_prepare(&self, to: usize, after: OpNumber, fx: &mut VrEffects) {
+        let after = after.max(self.log.base());
         let last = OpNumber(after.0 + CHUNK_ENTRIES_MAX as u64).min(self.log.op_number());
         let prepare = Prepare {
             view: self.view,

@@ -1,5 +1,6 @@
 //! A read-only view of a replica, for invariants and traces.
 
+use super::checkpoint::Checkpoint;
 use super::client_table::ClientTable;
 use super::config::VrConfig;
 use super::configuration::Configuration;
@@ -62,6 +63,18 @@ impl<S> VrReplica<S> {
     /// Everything up to here is committed, and executed here.
     pub fn commit_number(&self) -> OpNumber {
         self.commit_number
+    }
+
+    /// The name of its latest durable checkpoint, if it has taken any.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoints
+            .latest()
+            .map(|snapshot| &snapshot.checkpoint)
+    }
+
+    /// The last op that is not in its log any more.
+    pub fn log_base(&self) -> OpNumber {
+        self.log.base()
     }
 
     /// The entry at `op`.

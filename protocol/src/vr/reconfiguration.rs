@@ -252,7 +252,9 @@ impl<S: Service> VrReplica<S> {
         if self.log.checksum(start) == Some(checksum) {
             self.advance_commit(start, fx);
         }
-        if self.commit_number < self.configuration.start {
+        if self.commit_number < self.configuration.start && self.fetches_checkpoint() {
+            self.set_repair(self.config.timeouts.resend);
+        } else if self.commit_number < self.configuration.start {
             let donors = self.configuration.donors();
             let others: Vec<_> = donors.filter(|donor| *donor != self.config.me).collect();
             let donor = others[self.jitter.below(others.len())];

@@ -37,6 +37,13 @@ pub(super) struct Recovering {
     stuck: bool,
 }
 
+impl Recovering {
+    /// Whether the primary's log is on its way to the disk.
+    pub(super) fn is_installing(&self) -> bool {
+        self.installing.is_some()
+    }
+}
+
 impl<S: Service> VrReplica<S> {
     /// VRR §4.3 step 1. What is committed of an own log is executed at once.
     pub(super) fn transition_to_recovering(&mut self, committed: OpNumber, fx: &mut VrEffects) {
@@ -194,6 +201,9 @@ impl<S: Service> VrReplica<S> {
 
     /// The log is longer than an answer: the committed part of it comes in chunks, from anybody.
     fn request_recovered(&mut self, view: ViewNumber, primary: usize, fx: &mut VrEffects) {
+        if self.fetches_checkpoint() {
+            return self.set_repair(self.config.timeouts.resend);
+        }
         let any = self.any_other();
         let Phase::Recovering(phase) = &mut self.phase else {
             return;
@@ -214,12 +224,26 @@ impl<S: Service> VrReplica<S> {
     fn on_state_for_recovery(&mut self, message: &NewState, fx: &mut VrEffects) {
         let waits = matches!(&self.phase, Phase::Recovering(phase) if phase.installing.is_none());
         if waits && self.accept_committed(message, OpNumber(u64::MAX), fx) {
-            if let Phase::Recovering(phase) = &mut self.phase {
-                phase.asked_primary = false;
-            }
-            self.timers.clear(Timer::Repair);
-            self.try_recover(fx);
+            self.recovered_prefix_arrived(fx);
         }
+    }
+
+    /// Some of what comes before the primary's answer is here.
+    pub(super) fn recovered_prefix_arrived(&mut self, fx: &mut VrEffects) {
+        if let Phase::Recovering(phase) = &mut self.phase {
+            phase.asked_primary = false;
+        }
+        self.timers.clear(Timer::Repair);
+        self.try_recover(fx);
+    }
+
+    /// The latest view that anybody has named in an answer.
+    pub(super) fn latest_response(&self) -> Option<ViewNumber> {
+        let Phase::Recovering(phase) = &self.phase else {
+            return None;
+        };
+        let responses = phase.responses.iter().flatten();
+        responses.map(|response| response.view).max()
     }
 
     /// VRR §4.3 step 3: it takes over the primary's state. Where there is a disk it has recovered when that is

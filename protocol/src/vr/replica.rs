@@ -5,12 +5,14 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::checkpoint::Checkpoints;
+use super::checkpoint_transfer::Fetch;
 use super::config::{VIEW_LEAD_MAX, VrConfig};
 use super::configuration::Configuration;
 use super::durable::{Durability, VrRecord};
 use super::executor::Executor;
 use super::log::{Log, OpNumber};
-use super::message::{Prepare, Request, StartViewChange, VrMessage};
+use super::message::{Evicted, Prepare, Request, StartViewChange, VrMessage};
 use super::operation::Operation;
 use super::reconfiguration::{Replaced, Transition};
 use super::recovery::Recovering;
@@ -43,6 +45,9 @@ pub struct VrReplica<S> {
     /// Everything up to here is committed, present and executed.
     pub(super) commit_number: OpNumber,
     pub(super) executor: Executor<S>,
+    pub(super) checkpoints: Checkpoints,
+    /// A checkpoint that is being fetched.
+    pub(super) fetch: Option<Fetch>,
     pub(super) phase: Phase,
     /// Which view each replica asks for, by replica number.
     pub(super) asks: Vec<Option<Ask>>,
@@ -149,7 +154,9 @@ impl<S: Service> VrReplica<S> {
             log_view: ViewNumber::new(0),
             log: Log::default(),
             commit_number: OpNumber::ZERO,
-            executor: Executor::new(service),
+            executor: Executor::new(service, config.checkpoints.clients),
+            checkpoints: Checkpoints::default(),
+            fetch: None,
             phase: Phase::Starting(None),
             asks: vec![None; members],
             durability: Durability::default(),
@@ -212,6 +219,11 @@ impl<S: Service> VrReplica<S> {
             (_, VrMessage::GetState(message)) if !self.is_recovering() => {
                 self.on_get_state(from, message, fx);
             }
+            (_, VrMessage::GetPages(message)) if !self.is_recovering() => {
+                self.on_get_pages(from, &message, fx);
+            }
+            (_, VrMessage::NewCheckpoint(message)) => self.on_new_checkpoint(from, message, fx),
+            (_, VrMessage::Pages(message)) => self.on_pages(from, message, fx),
             (_, VrMessage::NewState(message)) if !self.is_recovering() => {
                 self.on_new_state(from, message, fx);
             }
@@ -253,6 +265,9 @@ impl<S: Service> VrReplica<S> {
 
     fn on_persisted(&mut self, record: RecordId, fx: &mut VrEffects) {
         self.durability.on_persisted(record);
+        if self.checkpoints.on_persisted(record, fx) {
+            self.drop_log_prefix(fx);
+        }
         match &mut self.phase {
             Phase::Starting(Some(first)) if *first <= record => self.on_formatted(fx),
             Phase::Primary(primary) => {
@@ -303,6 +318,7 @@ impl<S: Service> VrReplica<S> {
                 self.continue_transition(fx);
             }
             (Timer::Resend, Phase::Replaced(_)) => self.resend_start_epoch(fx),
+            (Timer::Fetch, _) => self.retry_fetch(fx),
             (timer, phase) => unreachable!("{timer:?} is not set in {phase:?}"),
         }
     }
@@ -332,6 +348,8 @@ impl<S: Service> VrReplica<S> {
         for entry in self.log.slice(self.commit_number, self.log.op_number()) {
             primary.in_flight.insert(entry.client, entry.request_number);
         }
+        // Its log has all that was chosen.
+        self.fetch = None;
         self.enter(Phase::Primary(primary), fx);
         self.attempts = 0;
         self.asks[self.me] = None;
@@ -396,6 +414,9 @@ impl<S: Service> VrReplica<S> {
     pub(super) fn enter(&mut self, phase: Phase, fx: &mut VrEffects) {
         self.phase = phase;
         self.timers = Timers::default();
+        if self.fetch.is_some() {
+            self.set_fetch();
+        }
         self.note_status(fx);
     }
 
@@ -419,33 +440,49 @@ impl<S: Service> VrReplica<S> {
             op: op.0,
             view: self.view,
         });
-        for entry in self.log.slice(first, op) {
-            let executed = self.executor.execute(entry);
-            if let Phase::Primary(primary) = &mut self.phase {
-                primary.forget_in_flight(entry.client, entry.request_number);
+        for op in first.0 + 1..=op.0 {
+            self.execute(OpNumber(op), fx);
+            self.checkpoint_if_due(OpNumber(op), fx);
+        }
+    }
+
+    /// Executes a committed operation; the primary answers its client.
+    fn execute(&mut self, op: OpNumber, fx: &mut VrEffects) {
+        let entry = self.log.entry(op).expect("what is committed is present");
+        let executed = self.executor.execute(entry);
+        let (client, request) = (entry.client, entry.request_number);
+        let leads = match &mut self.phase {
+            Phase::Primary(primary) => {
+                primary.forget_in_flight(client, request);
+                true
             }
-            let Some(executed) = executed else {
-                continue;
-            };
-            match &entry.operation {
-                Operation::Service(_) => fx.note(ProtocolEvent::Executed {
-                    op: entry.op.0,
-                    order: executed.order,
-                    client: entry.client,
-                    request: entry.request_number,
-                    digest: self.executor.digest(),
-                }),
-                // One of an earlier epoch has already happened (VRR §7.2).
-                Operation::Reconfiguration(members) if entry.view.epoch == self.view.epoch => {
-                    let next = self.configuration.next(entry, members.clone());
-                    self.next_configuration = Some(next);
-                }
-                Operation::Reconfiguration(_) | Operation::CheckEpoch => {}
+            _ => false,
+        };
+        let Some(executed) = executed else {
+            // The session ended while the request was on its way here.
+            if leads && self.executor.table().has_ended(client) {
+                send_evicted(self.view, client, request, fx);
             }
-            // VRR §4.1 step 7: "the backup ... does not send a reply to the client".
-            if matches!(self.phase, Phase::Primary(_)) {
-                send_reply(self.view, entry.client, &executed, fx);
+            return;
+        };
+        match &entry.operation {
+            Operation::Service(_) => fx.note(ProtocolEvent::Executed {
+                op: op.0,
+                order: executed.order,
+                client,
+                request,
+                digest: self.executor.digest(),
+            }),
+            // One of an earlier epoch has already happened (VRR §7.2).
+            Operation::Reconfiguration(members) if entry.view.epoch == self.view.epoch => {
+                let next = self.configuration.next(entry, members.clone());
+                self.next_configuration = Some(next);
             }
+            Operation::Reconfiguration(_) | Operation::CheckEpoch => {}
+        }
+        // VRR §4.1 step 7: "the backup ... does not send a reply to the client".
+        if leads {
+            send_reply(self.view, client, &executed, fx);
         }
     }
 
@@ -522,6 +559,11 @@ impl<S: Service> VrReplica<S> {
         self.timers.set(Timer::Repair, at);
     }
 
+    pub(super) fn set_fetch(&mut self) {
+        let at = self.now + self.jitter.stretch(self.config.timeouts.resend);
+        self.timers.set(Timer::Fetch, at);
+    }
+
     pub(super) fn own_ask(&self, view: ViewNumber) -> StartViewChange {
         StartViewChange {
             view,
@@ -564,6 +606,20 @@ pub(super) fn send_reply(
         order: executed.order,
     };
     fx.send(Address::Client(client), VrMessage::Reply(reply), None);
+}
+
+/// Tells a client that its session has ended.
+pub(super) fn send_evicted(
+    view: ViewNumber,
+    client: ClientId,
+    request_number: u64,
+    fx: &mut VrEffects,
+) {
+    let evicted = Evicted {
+        view,
+        request_number,
+    };
+    fx.send(Address::Client(client), evicted.into(), None);
 }
 
 /// Ignores a message, and says why.

@@ -1,33 +1,36 @@
 //! A new incarnation: it begins for the first time, rejoins with what it promised, or must recover first.
 
+use super::checkpoint::Checkpoints;
 use super::durable::{Durability, Superblock, VrRecord, replay};
+use super::log::{Entries, OpNumber};
 use super::replica::{Phase, VrEffects, VrReplica};
 use crate::{Recovered, Service};
 
 impl<S: Service> VrReplica<S> {
-    pub(super) fn on_started(&mut self, recovered: Recovered<VrRecord>, fx: &mut VrEffects) {
+    pub(super) fn on_started(&mut self, mut recovered: Recovered<VrRecord>, fx: &mut VrEffects) {
         assert!(
             matches!(self.phase, Phase::Starting(None)),
             "an incarnation starts once"
         );
-        let superblock = recovered.superblock.map(|record| match record {
+        let superblock = recovered.superblock.take().map(|record| match record {
             VrRecord::Superblock(superblock) => superblock,
-            VrRecord::Log(_) => panic!("a log record in the superblock zone"),
+            _ => panic!("another zone's record in the superblock zone"),
         });
         match superblock {
-            None if recovered.format => self.format(recovered.log, fx),
+            None if recovered.format => self.format(&recovered, fx),
             Some(superblock) if self.config.durability.keeps_log() => {
-                self.restart(superblock, recovered.log, fx);
+                self.restart(superblock, recovered, fx);
             }
             // Its log is gone: by design, or with its disk.
-            found => self.recover(found, recovered.log, fx),
+            found => self.recover(found, recovered, fx),
         }
     }
 
     /// The replica's very first start. It takes part only when that is durable: a primary that could forget
     /// view 0 might put two different operations in one place of it.
-    fn format(&mut self, log: Vec<VrRecord>, fx: &mut VrEffects) {
-        assert!(log.is_empty(), "a log without a superblock");
+    fn format(&mut self, recovered: &Recovered<VrRecord>, fx: &mut VrEffects) {
+        let empty = recovered.log.is_empty() && recovered.checkpoint.is_empty();
+        assert!(empty, "records without a superblock");
         self.persist_view(fx);
         self.phase = Phase::Starting(fx.last_record());
         self.note_status(fx);
@@ -49,14 +52,18 @@ impl<S: Service> VrReplica<S> {
 
     /// It has been a member before, and what it acknowledged is lost (tigerbeetle#2996: formatted anew it would
     /// deny it). What is in the log was committed, or is replaced by what was.
-    fn recover(&mut self, superblock: Option<Superblock>, log: Vec<VrRecord>, fx: &mut VrEffects) {
+    fn recover(
+        &mut self,
+        superblock: Option<Superblock>,
+        recovered: Recovered<VrRecord>,
+        fx: &mut VrEffects,
+    ) {
         if let Some(superblock) = superblock {
             self.view = superblock.view;
             self.adopt(superblock.configuration);
         }
-        let (log, commit_number) = replay(log);
-        self.log = log;
-        self.transition_to_recovering(commit_number, fx);
+        let committed = self.load(recovered, fx);
+        self.transition_to_recovering(committed, fx);
     }
 
     /// Whether it is neither of its epoch's group nor of the one before.
@@ -65,16 +72,19 @@ impl<S: Service> VrReplica<S> {
         !self.configuration.has(me) && !self.configuration.replaces(me)
     }
 
-    fn restart(&mut self, superblock: Superblock, log: Vec<VrRecord>, fx: &mut VrEffects) {
+    fn restart(
+        &mut self,
+        superblock: Superblock,
+        recovered: Recovered<VrRecord>,
+        fx: &mut VrEffects,
+    ) {
         assert!(superblock.log_view <= superblock.view);
         assert_eq!(superblock.view.epoch, superblock.configuration.epoch);
         (self.view, self.log_view) = (superblock.view, superblock.log_view);
         self.adopt(superblock.configuration);
         self.note_status(fx);
-        let (log, commit_number) = replay(log);
-        self.durability = Durability::recovered(log.op_number());
-        self.log = log;
-        self.advance_commit(commit_number, fx);
+        let committed = self.load(recovered, fx);
+        self.advance_commit(committed, fx);
         if superblock.retired || self.is_stranger() {
             self.enter(Phase::Spare, fx);
         } else if !self.configuration.has(self.config.me) {
@@ -91,5 +101,23 @@ impl<S: Service> VrReplica<S> {
         } else {
             self.transition_to_backup(fx);
         }
+    }
+
+    /// The checkpoint, and the log after it. Returns what is known to be committed of that.
+    fn load(&mut self, recovered: Recovered<VrRecord>, fx: &mut VrEffects) -> OpNumber {
+        self.checkpoints = Checkpoints::recovered(recovered.checkpoint);
+        let checkpoint = self.checkpoints.latest();
+        let replayed = replay(recovered.log, checkpoint.map(|latest| &latest.checkpoint));
+        if let Some(snapshot) = checkpoint {
+            let restored = self.executor.restore(snapshot);
+            assert!(restored, "storage returns what was written");
+            self.commit_number = snapshot.checkpoint.op;
+        }
+        self.durability = Durability::recovered(replayed.log.op_number(), replayed.attached);
+        self.log = replayed.log;
+        if replayed.rebased {
+            self.persist_change(self.log.base(), Entries::default(), self.log.base(), fx);
+        }
+        replayed.commit_number
     }
 }

@@ -25,7 +25,7 @@ impl<S: Service> VrReplica<S> {
     }
 
     /// Asks for what follows the commit-number: everything after it may be different in the target view.
-    fn request_state(&mut self, donor: usize, fx: &mut VrEffects) {
+    pub(super) fn request_state(&mut self, donor: usize, fx: &mut VrEffects) {
         let Phase::StateTransfer(transfer) = &self.phase else {
             return;
         };
@@ -39,6 +39,9 @@ impl<S: Service> VrReplica<S> {
 
     /// No answer: asks another replica.
     pub(super) fn retry_state_transfer(&mut self, fx: &mut VrEffects) {
+        if self.fetches_checkpoint() {
+            return self.set_repair(self.config.timeouts.resend);
+        }
         let donor = self.any_other();
         self.request_state(donor, fx);
     }
@@ -56,6 +59,9 @@ impl<S: Service> VrReplica<S> {
     pub(super) fn request_missing(&mut self, fx: &mut VrEffects) {
         if !self.lacks_entries() {
             return; // They were only late.
+        }
+        if self.fetches_checkpoint() {
+            return self.set_repair(self.config.timeouts.resend);
         }
         // The primary has them for sure, and may be overloaded or out of reach: every other round asks another.
         let donor = match self.jitter.below(2) == 0 {
@@ -82,6 +88,9 @@ impl<S: Service> VrReplica<S> {
         };
         if message.after > available {
             return drop_message(fx, "GetState", "asks for more than there is");
+        }
+        if message.after < self.log.base() {
+            return self.offer_checkpoint(from, fx);
         }
         let (last, whole) = self.chunk_end(message.after);
         // The uncommitted suffix goes as a whole: it is taken as a whole, or not at all.
@@ -133,7 +142,7 @@ impl<S: Service> VrReplica<S> {
 
     /// A chunk of the committed entries that the chosen log builds on: the winner, who has all of them, is
     /// asked for the next at once.
-    fn committed_arrived(&mut self, fx: &mut VrEffects) {
+    pub(super) fn committed_arrived(&mut self, fx: &mut VrEffects) {
         if let Phase::ViewChange(phase) = &mut self.phase {
             phase.asked_winner = false;
         }
@@ -217,7 +226,7 @@ impl<S: Service> VrReplica<S> {
 
     /// The log is about to hold entries of a later view. After a crash it must not pass for the log of this
     /// one, and be acknowledged to its primary, so the view goes first.
-    fn leave_view_for_transfer(&mut self, fx: &mut VrEffects) {
+    pub(super) fn leave_view_for_transfer(&mut self, fx: &mut VrEffects) {
         if self.view < self.known_view() {
             self.view = self.known_view();
             self.persist_view(fx);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::Instant;
 
-/// What a replica waits for. Each status gives them its own meaning; changing status clears them all.
+/// What a replica waits for. Each status gives them its own meaning; changing status clears all but
+/// `Fetch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// A primary speaks up.
@@ -15,11 +16,18 @@ pub(super) enum Timer {
     Suspicion,
     /// Missing entries are asked for.
     Repair,
+    /// Missing nodes of a checkpoint are asked for, whatever the status.
+    Fetch,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Heartbeat, Self::Resend, Self::Suspicion, Self::Repair];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Heartbeat,
+        Self::Resend,
+        Self::Suspicion,
+        Self::Repair,
+        Self::Fetch,
+    ];
 }
 
 /// The deadlines that are set.

@@ -156,6 +156,9 @@ impl<S: Service> VrReplica<S> {
     /// Asks for the committed entries that are missing before the chosen suffix: the winner first, then
     /// whoever voted.
     fn request_committed(&mut self, winner: usize, fx: &mut VrEffects) {
+        if self.fetches_checkpoint() {
+            return self.set_repair(self.config.timeouts.resend);
+        }
         let any = self.any_other();
         let Phase::ViewChange(phase) = &mut self.phase else {
             return;
@@ -251,6 +254,7 @@ impl<S: Service> VrReplica<S> {
     /// The log after `after`, as far back as a message may reach, and all that is not committed.
     pub(super) fn recent_log(&self, after: OpNumber) -> LogSuffix {
         let earliest = OpNumber(self.commit_number.0.saturating_sub(PIPELINE_MAX));
+        let earliest = earliest.max(self.log.base());
         let after = after.clamp(earliest, self.commit_number);
         self.log.suffix(after, self.log.op_number())
     }

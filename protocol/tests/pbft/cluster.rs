@@ -346,6 +346,7 @@ impl Cluster {
         let recovered = Recovered {
             superblock: node.disk.superblock.clone(),
             log: node.disk.log.clone(),
+            checkpoint: Vec::new(),
             format: true,
         };
         self.step(index, Event::Started(recovered));
@@ -568,8 +569,7 @@ impl Cluster {
                     }
                 }
                 Effect::Note(note) => self.judge(index, note),
-                #[expect(unreachable_patterns, reason = "effects that PBFT has no use for")]
-                _ => {}
+                Effect::Reclaim { .. } => {}
             }
         }
         self.judge_core(index);

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use viewstorm_protocol::vr::{
-    DIVERGED, DurabilityMode, OpNumber, VrClient, VrClientTimeouts, VrConfig, VrMessage, VrRecord,
-    VrReplica, VrTimeouts,
+    CheckpointRecord, DIVERGED, DurabilityMode, OpNumber, VrCheckpoints, VrClient,
+    VrClientTimeouts, VrConfig, VrMessage, VrRecord, VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
-    Address, Client, ClientEffects, ClientId, Completion, Effect, Effects, EpochNumber, Event,
-    Instant, Message, Observe, Outbox, Protocol, ProtocolEvent, Quorum, Record, RecordId,
+    Address, Client, ClientEffects, ClientId, Completion, Digest, Effect, Effects, EpochNumber,
+    Event, Instant, Message, Observe, Outbox, Protocol, ProtocolEvent, Quorum, Record, RecordId,
     Recovered, ReplicaId, Service, State, Status, ViewNumber, Zone,
 };
 
 /// Every operation replaces the register's value and answers with the one before, so that every result tells
-/// the whole order.
+/// the whole order. Every value is kept, so that the state grows to many pages.
 #[derive(Debug)]
 pub(crate) struct SwapRegister;
 
@@ -26,6 +26,10 @@ impl Service for SwapRegister {
         let key = Bytes::from_static(b"register");
         let before = state.get(&key).cloned().unwrap_or_default();
         state.put(key, Bytes::copy_from_slice(operation));
+        state.put(
+            Bytes::copy_from_slice(operation),
+            Bytes::from_static(&[0; 48]),
+        );
         before
     }
 }
@@ -41,6 +45,10 @@ pub(crate) struct Flight {
 impl Flight {
     pub(crate) fn is(&self, kind: &str, from: usize, to: usize) -> bool {
         self.message.kind() == kind && self.from == replica(from) && self.to == replica(to)
+    }
+
+    pub(crate) fn message_is(&self, kind: &str) -> bool {
+        self.message.kind() == kind
     }
 
     /// Whether it goes between the two replicas, either way.
@@ -75,10 +83,15 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     superblock: Option<VrRecord>,
-    log: Vec<VrRecord>,
+    pub(crate) log: Vec<VrRecord>,
+    pub(crate) checkpoint: Vec<VrRecord>,
     unsynced: VecDeque<(RecordId, VrRecord)>,
     /// The checksums of the durable log.
     checksums: Vec<u64>,
+    /// The durable checkpoint's number.
+    sealed: u64,
+    /// How many of the records that nobody needs are still there, of the log and of checkpoints.
+    leftover: [usize; 2],
 }
 
 impl Disk {
@@ -88,14 +101,46 @@ impl Disk {
             Zone::Superblock => self.superblock = Some(record),
             Zone::Log => {
                 if let VrRecord::Log(log) = &record {
-                    self.checksums.truncate(log.after.0 as usize);
+                    self.checksums.resize(log.after.0 as usize, 0);
                     let new = log.entries.iter().map(|entry| entry.checksum);
                     self.checksums.extend(new);
                 }
                 self.log.push(record);
             }
+            Zone::Checkpoint => {
+                if let VrRecord::Checkpoint(CheckpointRecord::Sealed(checkpoint)) = &record {
+                    self.sealed = checkpoint.op.0;
+                }
+                self.checkpoint.push(record);
+            }
         }
         Some(id)
+    }
+
+    /// How many records are not durable.
+    pub(crate) fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// Frees all but a few of the records that are not needed any more.
+    fn reclaim(&mut self, zone: Zone, records: u64) {
+        let (place, stored) = match zone {
+            Zone::Log => (0, &mut self.log),
+            Zone::Checkpoint => (1, &mut self.checkpoint),
+            Zone::Superblock => panic!("it is replaced"),
+        };
+        let unneeded = self.leftover[place] + records as usize;
+        assert!(
+            unneeded <= stored.len(),
+            "only what is durable is reclaimed"
+        );
+        self.leftover[place] = unneeded % 4;
+        stored.drain(..unneeded - unneeded % 4);
+    }
+
+    /// Whether the entry at `op`, which has that checksum, is on it or in its checkpoint.
+    fn holds(&self, op: u64, checksum: u64) -> bool {
+        op <= self.sealed || self.checksums.get(op as usize - 1) == Some(&checksum)
     }
 }
 
@@ -133,6 +178,7 @@ pub(crate) struct Oracle {
     executed: BTreeMap<u64, (u64, ClientId, u64, u64)>,
     committed: BTreeMap<u64, u64>,
     primaries: BTreeMap<ViewNumber, (usize, u64)>,
+    checkpoints: BTreeMap<u64, Digest>,
 }
 
 type Filter = Box<dyn Fn(&Flight) -> Verdict>;
@@ -154,6 +200,8 @@ pub(crate) struct Cluster {
     pub(crate) records: usize,
     /// How many of the nodes, the first ones, are members of the first epoch's group.
     members: usize,
+    /// Of the replicas that start from now on.
+    pub(crate) checkpoints: VrCheckpoints,
     /// The oracle looks away: messages lie.
     pub(crate) unjudged: bool,
     /// Prints everything.
@@ -213,6 +261,7 @@ impl Cluster {
             durability: DurabilityMode::Wal,
             records: 0,
             members,
+            checkpoints: VrCheckpoints::default(),
             unjudged: false,
             trace: std::env::var_os("VR_TRACE").is_some(),
         }
@@ -296,13 +345,16 @@ impl Cluster {
             replicas: (0..members).map(ReplicaId).collect(),
             spares: (members..nodes).map(ReplicaId).collect(),
             timeouts: VrTimeouts::default(),
+            checkpoints: self.checkpoints,
             seed: self.seed ^ (index as u64) << 32 ^ node.incarnation,
         };
         node.core = Some(VrReplica::new(config, SwapRegister));
+        node.disk.leftover = [0, 0];
         let recovered = Recovered {
             superblock: node.disk.superblock.clone(),
             log: node.disk.log.clone(),
             format: !node.has_taken_part,
+            checkpoint: node.disk.checkpoint.clone(),
         };
         self.step(index, Event::Started(recovered));
     }
@@ -532,6 +584,9 @@ impl Cluster {
                     self.records += 1;
                     self.nodes[index].disk.unsynced.push_back((id, record));
                 }
+                Effect::Reclaim { zone, records } => {
+                    self.nodes[index].disk.reclaim(zone, records);
+                }
                 Effect::Send { to, message, after } => {
                     let offered = self.nodes[index].outbox.offer(to, message, after);
                     if let Some((to, message)) = offered {
@@ -575,15 +630,14 @@ impl Cluster {
         }
         let core = self.core(index);
         let news: Vec<_> = (before.0 + 1..=core.commit_number().0)
+            .filter(|op| *op >= core.log_base().0)
             .map(|op| (op, core.log_digest(OpNumber(op)).expect("present")))
             .collect();
         for (op, checksum) in news {
             let first = self.oracle.committed.insert(op, checksum);
             let group = self.core(index).group(op).expect("a group that changes");
-            let disks = group
-                .iter()
-                .map(|id| &self.nodes[usize::from(id.0)].disk.checksums);
-            let holders = disks.filter(|log| log.get(op as usize - 1) == Some(&checksum));
+            let disks = group.iter().map(|id| &self.nodes[usize::from(id.0)].disk);
+            let holders = disks.filter(|disk| disk.holds(op, checksum));
             match first {
                 Some(first) => assert_eq!(first, checksum, "r{index}: op {op} is committed twice"),
                 None => assert!(
@@ -622,6 +676,11 @@ impl Cluster {
                 let me = (index, self.nodes[index].incarnation);
                 let first = self.oracle.primaries.entry(*view).or_insert(me);
                 assert_eq!(*first, me, "{view:?} has one primary, in one incarnation");
+            }
+            ProtocolEvent::CheckpointTaken { op, digest }
+            | ProtocolEvent::CheckpointInstalled { op, digest } => {
+                let first = self.oracle.checkpoints.entry(*op).or_insert(*digest);
+                assert_eq!(first, digest, "r{index}: another checkpoint at op {op}");
             }
             ProtocolEvent::Dropped { kind, reason } => {
                 assert_ne!(reason, DIVERGED, "r{index}: {kind}");

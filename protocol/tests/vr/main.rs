@@ -1,5 +1,6 @@
 //! Tests of the Viewstamped Replication core, over a cluster in memory.
 
+mod checkpoints;
 mod cluster;
 mod interleavings;
 mod paper;

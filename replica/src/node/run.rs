@@ -67,6 +67,7 @@ fn run(
                 replicas: config.group(),
                 spares: config.spares.clone(),
                 timeouts: config.timeouts,
+                checkpoints: config.checkpoints,
                 seed: config.seed,
                 durability: config.durability,
                 // A clock that all starts on this machine share never shows the same again.

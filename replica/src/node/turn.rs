@@ -239,6 +239,7 @@ where
             }
             match effect {
                 Effect::Persist { id, record } => self.storage.submit(id, record),
+                Effect::Reclaim { zone, records } => self.storage.reclaim(zone, records),
                 Effect::Send { to, message, after } => {
                     if let Some((to, message)) = self.outbox.offer(to, message, after) {
                         self.outward.send(to, message);

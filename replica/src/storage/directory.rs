@@ -21,6 +21,7 @@ const GROUP_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Storage<R> {
     pub(super) log: Log,
+    pub(super) checkpoint: Log,
     superblock: SuperblockFile,
     /// Locked. Last, so that it is the last to be dropped.
     _lock: File,
@@ -52,9 +53,12 @@ impl<R: Record> Storage<R> {
         let last = incarnation::read(directory)?;
         let first_use = last.is_none();
         let (superblock_file, superblock) = SuperblockFile::open(directory, first_use)?;
-        let (log, records) = Log::open(directory, segment_bytes, first_use)?;
+        let (log, records) = Log::open(directory, Zone::Log, segment_bytes, first_use)?;
+        let (checkpoint, checkpoints) =
+            Log::open::<R>(directory, Zone::Checkpoint, segment_bytes, first_use)?;
+        let empty = superblock.is_none() && records.is_empty() && checkpoints.is_empty();
         // The count is made last: a directory without it may be half made, but not used.
-        if first_use && (superblock.is_some() || !records.is_empty()) {
+        if first_use && !empty {
             return Err(StorageError::Missing {
                 file: incarnation_path(directory),
             });
@@ -62,6 +66,7 @@ impl<R: Record> Storage<R> {
         let incarnation = incarnation::count(directory, last.max(Some(Incarnation(starts))))?;
         let storage = Self {
             log,
+            checkpoint,
             superblock: superblock_file,
             _lock: lock,
             records: PhantomData,
@@ -70,6 +75,7 @@ impl<R: Record> Storage<R> {
             superblock,
             log: records,
             format: false,
+            checkpoint: checkpoints,
         };
         Ok((storage, recovered, incarnation))
     }
@@ -84,8 +90,11 @@ impl<R: Record> Storage<R> {
         let mut staged = None;
         for (id, record) in records {
             match record.zone() {
-                Zone::Log => {
-                    self.log.stage(&record)?;
+                zone @ (Zone::Log | Zone::Checkpoint) => {
+                    if self.sequence(other(zone)).staged_bytes() > 0 {
+                        self.commit(staged.take(), &mut report)?;
+                    }
+                    self.sequence(zone).stage(&record)?;
                     staged = Some(id);
                 }
                 Zone::Superblock => {
@@ -94,21 +103,27 @@ impl<R: Record> Storage<R> {
                     report(id, self);
                 }
             }
-            if self.log.staged_bytes() >= GROUP_BYTES_MAX {
+            if self.log.staged_bytes() + self.checkpoint.staged_bytes() >= GROUP_BYTES_MAX {
                 self.commit(staged.take(), &mut report)?;
             }
         }
         self.commit(staged, &mut report)
     }
 
+    /// The oldest `records` of a zone are not needed any more.
+    pub(super) fn reclaim(&mut self, zone: Zone, records: u64) -> Result<(), StorageError> {
+        self.sequence(zone).reclaim(records)
+    }
+
     /// Leaves nothing to guess for the next start.
     pub(super) fn close(mut self) -> Result<(), StorageError> {
-        self.log.close()
+        self.log.close()?;
+        self.checkpoint.close()
     }
 
     /// How many syncs of records were done.
     pub(super) fn syncs(&self) -> u64 {
-        self.log.syncs() + self.superblock.syncs()
+        self.log.syncs() + self.checkpoint.syncs() + self.superblock.syncs()
     }
 
     fn commit(
@@ -117,10 +132,29 @@ impl<R: Record> Storage<R> {
         report: &mut impl FnMut(RecordId, &Self),
     ) -> Result<(), StorageError> {
         if let Some(last) = last {
+            // At most one of them has anything to write.
             self.log.commit()?;
+            self.checkpoint.commit()?;
             report(last, self);
         }
         Ok(())
+    }
+
+    /// One of the two zones that are logs.
+    fn sequence(&mut self, zone: Zone) -> &mut Log {
+        match zone {
+            Zone::Checkpoint => &mut self.checkpoint,
+            Zone::Log => &mut self.log,
+            Zone::Superblock => panic!("a superblock is replaced as a whole"),
+        }
+    }
+}
+
+/// The zone that is the other log.
+fn other(zone: Zone) -> Zone {
+    match zone {
+        Zone::Log => Zone::Checkpoint,
+        _ => Zone::Log,
     }
 }
 

@@ -110,6 +110,13 @@ pub(super) fn remove_unfinished(directory: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// Removes a file that is not needed. Whether that is durable does not matter.
+pub(super) fn remove(path: &Path) -> Result<(), StorageError> {
+    #[cfg(test)]
+    super::tests::journal::removed(path);
+    fs::remove_file(path).map_err(StorageError::io("remove", path))
+}
+
 /// What is in a directory.
 pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, StorageError> {
     fs::read_dir(directory)

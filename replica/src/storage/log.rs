@@ -1,14 +1,20 @@
-//! The log: records one after another, through segments.
+//! A log: records one after another, through segments.
 //!
 //! The last segment is overwritten from front to end. When half of it is used, a thread fills the
 //! next with zeros, so that going on to it costs two small syncs and not a large one.
+//!
+//! When nobody needs the records of the first segments any more, those are removed, after a file has durably
+//! said which one is the first now: a segment that is missing is then told from one that was removed.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::{panic, thread};
 
 use viewstorm_protocol::{Record, Zone};
 
+use super::files::remove;
+use super::first_segment;
 use super::mark::Mark;
 use super::record::{self, ChainEnd, RECORD_BYTES_MAX};
 use super::segment::{BlankSegment, SEGMENT_HEADER_BYTES, Segment, segment_path};
@@ -21,6 +27,7 @@ pub const SEGMENT_BYTES: u64 = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Log {
     directory: PathBuf,
+    zone: Zone,
     segment_bytes: u64,
     pub(super) segment: Segment,
     /// Where in the segment the next write goes.
@@ -32,6 +39,10 @@ pub(super) struct Log {
     /// The last durable record.
     synced: u64,
     mark: Mark,
+    /// The segments, and the record before the first of each.
+    segments: VecDeque<(u64, u64)>,
+    /// Up to this record nobody needs any.
+    unneeded: u64,
     next: Option<JoinHandle<Result<BlankSegment, StorageError>>>,
     syncs: u64,
 }
@@ -41,18 +52,25 @@ impl Log {
     /// They are durable, and so is that nothing follows them.
     pub(super) fn open<R: Record>(
         directory: &Path,
+        zone: Zone,
         segment_bytes: u64,
         first_use: bool,
     ) -> Result<(Self, Vec<R>), StorageError> {
-        let (mark, marked) = Mark::open(directory)?;
-        let count = Segment::count(directory)?;
-        if count == 0 && first_use {
-            BlankSegment::create(directory, 1, segment_bytes)?.begin(ChainEnd::default())?;
+        let (mark, marked) = Mark::open(directory, zone)?;
+        let first = first_segment::read(directory, zone)?;
+        if first_use && Segment::numbers(directory, zone)?.is_empty() {
+            BlankSegment::create(directory, zone, first, segment_bytes)?
+                .begin(ChainEnd::default())?;
         }
+        remove_before(directory, zone, first)?;
         let mut records = Vec::new();
-        let scanned = scan(directory, marked, &mut records)?;
+        let scanned = scan((directory, zone), first, marked, &mut records)?;
+        let unneeded = scanned.segments.front().map_or(0, |(_, after)| *after);
         let mut log = Self {
             directory: directory.to_owned(),
+            zone,
+            segments: scanned.segments,
+            unneeded,
             segment_bytes,
             segment: scanned.segment,
             offset: scanned.offset as u64,
@@ -89,6 +107,27 @@ impl Log {
             self.begin_segment(span)?;
         }
         self.end = record::encode(self.end, self.synced, &content, &mut self.staged);
+        Ok(())
+    }
+
+    /// The oldest `records` that are needed are not needed any more. All of them are durable.
+    pub(super) fn reclaim(&mut self, records: u64) -> Result<(), StorageError> {
+        self.unneeded += records;
+        assert!(
+            self.unneeded <= self.synced,
+            "only what is durable is reclaimed"
+        );
+        let before = self.segments.len();
+        while let Some((_, after)) = self.segments.get(1)
+            && *after <= self.unneeded
+        {
+            self.segments.pop_front();
+        }
+        if self.segments.len() < before {
+            let (first, _) = self.segments[0];
+            first_segment::write(&self.directory, self.zone, first)?;
+            remove_before(&self.directory, self.zone, first)?;
+        }
         Ok(())
     }
 
@@ -132,11 +171,11 @@ impl Log {
 
     /// Starts to fill the next segment.
     fn prepare_next(&mut self) -> Result<(), StorageError> {
-        let directory = self.directory.clone();
+        let (directory, zone) = (self.directory.clone(), self.zone);
         let (number, length) = (self.segment.number + 1, self.segment_bytes);
         let thread = thread::Builder::new()
             .name("storage-fill".to_owned())
-            .spawn(move || BlankSegment::create(&directory, number, length))
+            .spawn(move || BlankSegment::create(&directory, zone, number, length))
             .map_err(StorageError::io("start a thread for", &self.directory))?;
         self.next = Some(thread);
         Ok(())
@@ -157,9 +196,14 @@ impl Log {
         };
         let blank = match prepared {
             Some(blank) => blank,
-            None => BlankSegment::create(&self.directory, self.segment.number + 1, needed)?,
+            None => {
+                let number = self.segment.number + 1;
+                BlankSegment::create(&self.directory, self.zone, number, needed)?
+            }
         };
         self.segment = blank.begin(self.end)?;
+        let after = self.end.sequence;
+        self.segments.push_back((self.segment.number, after));
         self.offset = SEGMENT_HEADER_BYTES as u64;
         Ok(())
     }
@@ -174,8 +218,18 @@ impl Drop for Log {
     }
 }
 
+/// Removes the segments before `first`, the oldest first.
+fn remove_before(directory: &Path, zone: Zone, first: u64) -> Result<(), StorageError> {
+    let numbers = Segment::numbers(directory, zone)?;
+    numbers
+        .into_iter()
+        .take_while(|number| *number < first)
+        .try_for_each(|number| remove(&segment_path(directory, zone, number)))
+}
+
 /// What a scan found.
 struct Scanned {
+    segments: VecDeque<(u64, u64)>,
     /// The last segment.
     segment: Segment,
     /// Where its records end.
@@ -185,24 +239,36 @@ struct Scanned {
     rewrite: Option<(usize, Vec<u8>)>,
 }
 
-/// Reads all records. Up to record `marked` they are known to be durable.
+/// Reads all records from segment `first` on. Up to record `marked` they are known to be durable.
 fn scan<R: Record>(
-    directory: &Path,
+    (directory, zone): (&Path, Zone),
+    first: u64,
     marked: u64,
     records: &mut Vec<R>,
 ) -> Result<Scanned, StorageError> {
-    let missing = || StorageError::Missing {
-        file: segment_path(directory, 1),
+    let missing = |number| StorageError::Missing {
+        file: segment_path(directory, zone, number),
     };
-    let (mut segment, mut bytes) = Segment::open(directory, 1)?.ok_or_else(missing)?;
-    let mut end = ChainEnd::default();
+    let numbers = Segment::numbers(directory, zone)?;
+    if let Some((due, _)) = (first..).zip(&numbers).find(|(due, found)| due != *found) {
+        return Err(missing(due));
+    }
+    let (mut segment, mut bytes) =
+        Segment::open(directory, zone, first)?.ok_or_else(|| missing(first))?;
+    let mut end = match first {
+        1 => ChainEnd::default(),
+        _ => segment.after,
+    };
+    let mut segments = VecDeque::new();
     loop {
         if segment.after != end {
             return Err(corrupt(&segment, 0, end, Damage::Chain));
         }
-        let next = Segment::open(directory, segment.number + 1)?;
+        segments.push_back((segment.number, segment.after.sequence));
+        let next = Segment::open(directory, zone, segment.number + 1)?;
         let limit = next.as_ref().map(|(next, _)| next.after.sequence);
         let mut scanner = Scanner {
+            zone,
             segment: &segment,
             bytes: &bytes,
             limit,
@@ -218,6 +284,7 @@ fn scan<R: Record>(
             None => {
                 let (offset, rewrite) = (scanner.offset, scanner.rewrite());
                 return Ok(Scanned {
+                    segments,
                     segment,
                     offset,
                     end,
@@ -230,6 +297,7 @@ fn scan<R: Record>(
 
 /// Reads the records of one segment.
 struct Scanner<'a> {
+    zone: Zone,
     segment: &'a Segment,
     bytes: &'a [u8],
     /// The last record in this segment, if there is a next one.
@@ -251,8 +319,8 @@ impl Scanner<'_> {
             };
             let record: R = postcard::from_bytes(content)
                 .map_err(|error| self.corrupt(Damage::Foreign(error.to_string())))?;
-            if record.zone() != Zone::Log {
-                return Err(self.corrupt(Damage::Foreign("a superblock".to_owned())));
+            if record.zone() != self.zone {
+                return Err(self.corrupt(Damage::Foreign("another zone's record".to_owned())));
             }
             if header.sequence > self.marked && self.unmarked.is_none() {
                 self.unmarked = Some(self.offset);

@@ -6,15 +6,17 @@
 
 use std::path::Path;
 
+use viewstorm_protocol::Zone;
+
 use super::StorageError;
 use super::files::PlacedFile;
 use super::record::{u32_at, u64_at};
+use super::segment::prefix;
 
-const NAME: &str = "synced";
 const MAGIC: &[u8; 8] = b"vs-mark1";
 const MARK_BYTES: usize = 20;
 
-/// The file `synced`.
+/// The file `log.synced`, or that of another zone.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: PlacedFile,
@@ -22,8 +24,8 @@ pub(super) struct Mark {
 
 impl Mark {
     /// Opens the file, or makes it. Returns the last record that it knows to be durable, 0 if none.
-    pub(super) fn open(directory: &Path) -> Result<(Self, u64), StorageError> {
-        let path = directory.join(NAME);
+    pub(super) fn open(directory: &Path, zone: Zone) -> Result<(Self, u64), StorageError> {
+        let path = directory.join(format!("{}.synced", prefix(zone)));
         let file = match PlacedFile::open(path.clone())? {
             Some(file) => file,
             None => PlacedFile::create(path)?,

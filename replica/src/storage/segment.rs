@@ -1,4 +1,4 @@
-//! One file of the log: made in full, synced and named before anything is written into it.
+//! One file of a log: made in full, synced and named before anything is written into it.
 //!
 //! ```text
 //!   0        8          12         16       24      32       40
@@ -16,6 +16,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use viewstorm_protocol::Zone;
+
 use super::files::{PlacedFile, list, unfinished};
 use super::record::{ChainEnd, HEADER_BYTES, RECORD_BYTES_MAX, span, u32_at, u64_at};
 use super::{Damage, StorageError};
@@ -28,7 +30,6 @@ const SEGMENT_BYTES_MAX: u64 =
     (SEGMENT_HEADER_BYTES + span(RECORD_BYTES_MAX) + HEADER_BYTES) as u64;
 
 const MAGIC: &[u8; 8] = b"vs-log-1";
-const NAME: &str = "log-";
 /// How much is zeroed at a time.
 const FILL_BYTES: usize = 1 << 20;
 
@@ -43,8 +44,13 @@ pub(super) struct BlankSegment {
 
 impl BlankSegment {
     /// Makes the file, under a name that says that it is not finished.
-    pub(super) fn create(directory: &Path, number: u64, length: u64) -> Result<Self, StorageError> {
-        let path = segment_path(directory, number);
+    pub(super) fn create(
+        directory: &Path,
+        zone: Zone,
+        number: u64,
+        length: u64,
+    ) -> Result<Self, StorageError> {
+        let path = segment_path(directory, zone, number);
         let blank = unfinished(&path);
         match fs::remove_file(&blank) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -109,9 +115,10 @@ impl Segment {
     /// Opens a segment, if there is one of that number, and reads it.
     pub(super) fn open(
         directory: &Path,
+        zone: Zone,
         number: u64,
     ) -> Result<Option<(Self, Vec<u8>)>, StorageError> {
-        let Some(file) = PlacedFile::open(segment_path(directory, number))? else {
+        let Some(file) = PlacedFile::open(segment_path(directory, zone, number))? else {
             return Ok(None);
         };
         let bytes = file.read_up_to(SEGMENT_BYTES_MAX)?;
@@ -147,23 +154,31 @@ impl Segment {
         Ok(Some((segment, bytes)))
     }
 
-    /// How many segments a directory has. They are numbered from 1, without gaps.
-    pub(super) fn count(directory: &Path) -> Result<u64, StorageError> {
-        let mut numbers: Vec<u64> = list(directory)?
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str()?.strip_prefix(NAME)?.parse().ok())
-            .collect();
+    /// The numbers of the segments that a directory has of a zone, in order.
+    pub(super) fn numbers(directory: &Path, zone: Zone) -> Result<Vec<u64>, StorageError> {
+        let number = |path: &PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            name.strip_prefix(prefix(zone))?
+                .strip_prefix('-')?
+                .parse()
+                .ok()
+        };
+        let mut numbers: Vec<u64> = list(directory)?.iter().filter_map(number).collect();
         numbers.sort_unstable();
-        match (1..).zip(&numbers).find(|(due, found)| due != *found) {
-            Some((due, _)) => Err(StorageError::Missing {
-                file: segment_path(directory, due),
-            }),
-            None => Ok(numbers.len() as u64),
-        }
+        Ok(numbers)
     }
 }
 
 /// Where a segment lives.
-pub(super) fn segment_path(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("{NAME}{number:06}"))
+pub(super) fn segment_path(directory: &Path, zone: Zone, number: u64) -> PathBuf {
+    directory.join(format!("{}-{number:06}", prefix(zone)))
+}
+
+/// What the names of a zone's files begin with.
+pub(super) fn prefix(zone: Zone) -> &'static str {
+    match zone {
+        Zone::Log => "log",
+        Zone::Checkpoint => "checkpoint",
+        Zone::Superblock => panic!("the superblock is one file"),
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::{io, panic};
 
-use viewstorm_protocol::{Record, RecordId};
+use viewstorm_protocol::{Record, RecordId, Zone};
 
 use super::{Storage, StorageError};
 
@@ -24,9 +24,16 @@ const ROUND_RECORDS_MAX: usize = 4096;
 /// directory is free.
 #[derive(Debug)]
 pub struct StorageWriter<R> {
-    submitted: Option<SyncSender<(RecordId, R)>>,
+    submitted: Option<SyncSender<Order<R>>>,
     thread: Option<JoinHandle<Result<(), StorageError>>>,
     shared: Arc<Shared>,
+}
+
+/// What the thread is to do.
+#[derive(Debug)]
+enum Order<R> {
+    Persist(RecordId, R),
+    Reclaim(Zone, u64),
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +79,16 @@ impl<R> StorageWriter<R> {
     pub fn submit(&self, id: RecordId, record: R) {
         if let Some(submitted) = &self.submitted {
             // The thread is gone after a failure only, and has reported it.
-            let _ = submitted.send((id, record));
+            let _ = submitted.send(Order::Persist(id, record));
+        }
+    }
+
+    /// The zone's oldest `records` will not be needed again, as [`Effect::Reclaim`] says.
+    ///
+    /// [`Effect::Reclaim`]: viewstorm_protocol::Effect::Reclaim
+    pub fn reclaim(&self, zone: Zone, records: u64) {
+        if let Some(submitted) = &self.submitted {
+            let _ = submitted.send(Order::Reclaim(zone, records));
         }
     }
 
@@ -104,7 +120,7 @@ impl<R> Drop for StorageWriter<R> {
 /// Makes durable what comes in, until nobody can submit any more.
 fn run<R: Record>(
     mut storage: Storage<R>,
-    receiver: &Receiver<(RecordId, R)>,
+    receiver: &Receiver<Order<R>>,
     shared: &Shared,
     done: &impl Fn(Result<RecordId, StorageError>),
 ) -> Result<(), StorageError> {
@@ -112,11 +128,24 @@ fn run<R: Record>(
         if shared.abandoned.load(Ordering::Relaxed) {
             return Ok(());
         }
+        let mut reclaimed = Vec::new();
         let others = receiver.try_iter().take(ROUND_RECORDS_MAX - 1);
-        storage.persist(std::iter::once(first).chain(others), |last, storage| {
+        let records = std::iter::once(first)
+            .chain(others)
+            .filter_map(|order| match order {
+                Order::Persist(id, record) => Some((id, record)),
+                Order::Reclaim(zone, records) => {
+                    reclaimed.push((zone, records));
+                    None
+                }
+            });
+        storage.persist(records, |last, storage| {
             shared.syncs.store(storage.syncs(), Ordering::Relaxed);
             done(Ok(last));
         })?;
+        for (zone, records) in reclaimed {
+            storage.reclaim(zone, records)?;
+        }
     }
     storage.close()
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use viewstorm_protocol::{Completion, Service, State};
 
-/// Replaces the register's value and answers with the one before.
+/// Replaces the register's value and answers with the one before. It also keeps every value that it was ever
+/// given, so that its state grows to many pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SwapRegister;
 
@@ -15,6 +16,10 @@ impl Service for SwapRegister {
         let key = Bytes::from_static(b"register");
         let before = state.get(&key).cloned().unwrap_or_default();
         state.put(key, Bytes::copy_from_slice(operation));
+        state.put(
+            Bytes::copy_from_slice(operation),
+            Bytes::from_static(&[0; 48]),
+        );
         before
     }
 }

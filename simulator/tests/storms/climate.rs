@@ -50,6 +50,8 @@ impl FaultKind {
 pub(crate) struct Climate {
     pub(crate) simulation: SimulationConfig,
     pub(crate) sessions: usize,
+    /// Every how many ops a checkpoint is taken: so few that logs seldom reach back to where somebody was cut off.
+    pub(crate) checkpoint_interval: u64,
     /// The longest that a client thinks between two operations, in milliseconds.
     pub(crate) think: u64,
     /// How long the storm lasts, in milliseconds.
@@ -134,6 +136,7 @@ impl Climate {
         Self {
             simulation: simulation(seed, random.pick(sizes), &mut random),
             sessions,
+            checkpoint_interval: Random::new(seed, "checkpoints").pick(&[2, 3, 5, 8, 16, 1_024]),
             think,
             length: slowdown * random.pick(&[500, 1_000, 2_000, 4_000]),
             lull: random.pick(lulls),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{Observation, Topology};
 use viewstorm_protocol::vr::{
-    DIVERGED, VrClient, VrClientTimeouts, VrConfig, VrReplica, VrTimeouts,
+    DIVERGED, VrCheckpoints, VrClient, VrClientTimeouts, VrConfig, VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
     ClientId, Completion, ProtocolEvent, ReplicaId, Status, TraceEvent, TraceRecord,
@@ -61,6 +61,7 @@ impl World {
         let durability = climate.durability;
         let replicas: Vec<ReplicaId> = topology.replica_ids().collect();
         let group = replicas.clone();
+        let interval = climate.checkpoint_interval;
         let mut simulation = Simulation::new(
             config,
             move |me, incarnation| {
@@ -71,6 +72,10 @@ impl World {
                     replicas: replicas.clone(),
                     spares: Vec::new(),
                     timeouts: VrTimeouts::default(),
+                    checkpoints: VrCheckpoints {
+                        interval,
+                        ..VrCheckpoints::default()
+                    },
                     seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
                 };
                 VrReplica::new(config, SwapRegister)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use viewstorm_protocol::ReplicaId;
+use viewstorm_protocol::vr::{CHECKPOINT_INTERVAL, VrCheckpoints};
 
 use super::choice::choice;
 use super::error::PlanError;
@@ -11,6 +12,8 @@ use super::section::{Field, Section};
 use super::source::Span;
 use super::{duration, keys};
 
+/// The most operations between two checkpoints.
+const CHECKPOINT_INTERVAL_MAX: u64 = 1 << 20;
 /// The most replicas that one machine is asked to run.
 const MAX_REPLICAS: u16 = 64;
 
@@ -32,6 +35,8 @@ pub struct Cluster {
     pub base_port: Option<u16>,
     /// Whether messages of a replica's earlier incarnation are refused. Default: true.
     pub fence_incarnations: bool,
+    /// Every how many operations a replica takes a checkpoint. Default: 1024.
+    pub checkpoint_interval: u64,
     /// How long the protocol waits for what.
     pub timeouts: Timeouts,
 }
@@ -79,6 +84,7 @@ impl Default for Cluster {
             durability: Durability::Wal,
             base_port: None,
             fence_incarnations: true,
+            checkpoint_interval: CHECKPOINT_INTERVAL,
             timeouts: Timeouts::default(),
         }
     }
@@ -139,10 +145,23 @@ impl Cluster {
             fence_incarnations: section
                 .flag("fence-incarnations")
                 .or(default.fence_incarnations),
+            checkpoint_interval: section
+                .integer("checkpoint-interval", 1..=CHECKPOINT_INTERVAL_MAX)
+                .or(default.checkpoint_interval),
             timeouts: Timeouts::read(&mut section),
         };
         section.finish();
         (cluster, known)
+    }
+}
+
+impl Cluster {
+    /// When replicas take checkpoints, in the protocol's terms.
+    pub(crate) fn checkpoints(&self) -> VrCheckpoints {
+        VrCheckpoints {
+            interval: self.checkpoint_interval,
+            ..VrCheckpoints::default()
+        }
     }
 }
 

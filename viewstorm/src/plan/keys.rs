@@ -27,6 +27,7 @@ pub(super) const CLUSTER: &[&str] = &[
     "timeouts",
     "base-port",
     "fence-incarnations",
+    "checkpoint-interval",
 ];
 /// `[cluster.timeouts]`
 pub(super) const TIMEOUTS: &[&str] = &["heartbeat", "suspicion", "resend"];

@@ -211,6 +211,7 @@ impl Setup {
             tap_watches: None,
             clock: None,
             timeouts: timeouts::vr(&self.cluster.timeouts),
+            checkpoints: self.cluster.checkpoints(),
             dial,
             answer,
             credentials: self.credentials[&node].clone(),

@@ -65,7 +65,7 @@ impl SimulatedWorld {
             ..SimulationConfig::new(*seed, *topology)
         };
         let (replicas, spares) = cluster.groups();
-        let (seed, patience) = (*seed, cluster.timeouts);
+        let (seed, patience, checkpoints) = (*seed, cluster.timeouts, cluster.checkpoints());
         let durability = durability(cluster.durability);
         let (group, beside) = (replicas.clone(), spares.clone());
         let replica = move |me: ReplicaId, incarnation: Incarnation| {
@@ -76,6 +76,7 @@ impl SimulatedWorld {
                 replicas: group.clone(),
                 spares: beside.clone(),
                 timeouts: timeouts::vr(&patience),
+                checkpoints,
                 seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
             };
             VrReplica::new(config, RegisterService)

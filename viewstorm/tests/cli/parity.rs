@@ -75,8 +75,9 @@ fn shape(folder: &Path) -> Shape {
         }
     }
     // Whether a gap opens, and what an interleaving makes superfluous, is a matter of timing.
-    messages.retain(|kind| !matches!(kind.as_str(), "GetState" | "NewState"));
-    notes.remove("dropped");
+    let transfer = ["GetState", "NewState", "NewCheckpoint", "GetPages", "Pages"];
+    messages.retain(|kind| !transfer.contains(&kind.as_str()));
+    notes.retain(|note| !["dropped", "checkpoint-installed"].contains(&note.as_str()));
     let worlds_own = |check: &&str| !matches!(*check, "invariants" | "liveness");
     let checks = results
         .verdict

@@ -47,6 +47,7 @@ prop_compose! {
         spares in 0u16..=32,
         base_port in prop::option::of(1024u16..60_000),
         fence_incarnations: bool,
+        checkpoint_interval in 1u64..1_000_000,
         heartbeat in duration(1_000_000..1_000_000_000),
         longer in duration(1..10_000_000_000),
         resend in duration(1_000_000..10_000_000_000),
@@ -58,6 +59,7 @@ prop_compose! {
             durability: Durability::Wal,
             base_port,
             fence_incarnations,
+            checkpoint_interval,
             timeouts: Timeouts { heartbeat, suspicion: heartbeat + longer, resend },
         }
     }

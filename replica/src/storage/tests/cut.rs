@@ -13,7 +13,7 @@ fn five() -> Vec<TestRecord> {
 
 /// Forgets up to where the log is durable, as a power loss may.
 fn forget_the_mark(directory: &Path) {
-    fs::remove_file(directory.join("synced")).expect("a mark");
+    fs::remove_file(directory.join("log.synced")).expect("a mark");
 }
 
 #[test]

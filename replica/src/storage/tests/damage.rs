@@ -22,7 +22,7 @@ fn store_records(directory: &Path) -> Snapshot {
 }
 
 fn open_log(directory: &Path) -> Result<Vec<TestRecord>, StorageError> {
-    Log::open(directory, SEGMENT_BYTES, false).map(|(_, records)| records)
+    Log::open(directory, Zone::Log, SEGMENT_BYTES, false).map(|(_, records)| records)
 }
 
 /// Calls `check` with the place of every byte of a file, with the byte changed; in two ways.
@@ -62,7 +62,7 @@ fn no_changed_byte_of_the_log_goes_unnoticed() {
 fn without_the_mark_only_the_last_record_can_be_lost() {
     let directory = tempfile::tempdir().expect("a directory");
     store_records(directory.path());
-    fs::remove_file(directory.path().join("synced")).expect("a mark");
+    fs::remove_file(directory.path().join("log.synced")).expect("a mark");
     let snapshot = Snapshot::of(directory.path());
     let (all, mut lost) = (records(), 0);
     for name in ["log-000001", "log-000002"] {
@@ -109,7 +109,7 @@ fn a_tail_of_another_log_does_not_fit() {
 fn a_changed_mark_loses_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let snapshot = store_records(directory.path());
-    flip_every_byte(&snapshot, "synced", |place| {
+    flip_every_byte(&snapshot, "log.synced", |place| {
         assert_eq!(
             open_log(directory.path()).expect("whole"),
             records(),
@@ -172,7 +172,7 @@ const FILES: &[&str] = &[
     "log-000002",
     "superblock",
     "incarnation",
-    "synced",
+    "log.synced",
 ];
 
 proptest! {

@@ -14,6 +14,8 @@ pub(in crate::storage) enum Operation {
     },
     /// What was handed over for a file, or the names in a directory, became durable.
     Sync { path: PathBuf },
+    /// A file was removed.
+    Remove { path: PathBuf },
     /// A file got another name.
     Rename { from: PathBuf, to: PathBuf },
 }
@@ -44,6 +46,12 @@ pub(in crate::storage) fn renamed(from: &Path, to: &Path) {
     note(Operation::Rename {
         from: from.to_owned(),
         to: to.to_owned(),
+    });
+}
+
+pub(in crate::storage) fn removed(path: &Path) {
+    note(Operation::Remove {
+        path: path.to_owned(),
     });
 }
 

@@ -5,6 +5,7 @@ mod cut;
 mod damage;
 pub(super) mod journal;
 mod power_loss;
+mod reclaim;
 mod restart;
 mod threads;
 
@@ -24,6 +25,7 @@ const SEGMENT_BYTES: u64 = 512;
 enum TestRecord {
     View(u64),
     Entry(Vec<u8>),
+    Part(Vec<u8>),
 }
 
 impl Record for TestRecord {
@@ -31,6 +33,7 @@ impl Record for TestRecord {
         match self {
             Self::View(_) => Zone::Superblock,
             Self::Entry(_) => Zone::Log,
+            Self::Part(_) => Zone::Checkpoint,
         }
     }
 }

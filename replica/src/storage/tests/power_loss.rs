@@ -72,6 +72,8 @@ struct Model {
     durable_names: BTreeMap<OsString, usize>,
     /// New names that are not durable.
     renames: Vec<(OsString, usize)>,
+    /// Names that are gone, which is not durable.
+    removed: Vec<OsString>,
 }
 
 fn name(path: &Path) -> OsString {
@@ -94,6 +96,10 @@ impl Model {
                 if let Some(number) = self.names.get(&name(path)) {
                     self.files[*number].settle(|| true);
                 }
+            }
+            Operation::Remove { path } => {
+                self.names.remove(&name(path));
+                self.removed.push(name(path));
             }
             Operation::Rename { from, to } => {
                 let number = self.names.remove(&name(from)).expect("it was written");
@@ -124,6 +130,11 @@ impl Model {
                 self.durable_names.insert(to, number);
             }
         }
+        for gone in std::mem::take(&mut self.removed) {
+            if survives() {
+                self.durable_names.remove(&gone);
+            }
+        }
     }
 
     /// The process is gone, and sometimes the power. Leaves what the next process reads in
@@ -139,7 +150,7 @@ impl Model {
             self.names.clone_from(&self.durable_names);
         }
         // The next process begins with removing these.
-        let finished = |name: &OsString| Path::new(name).extension().is_none();
+        let finished = |name: &OsString| Path::new(name).extension().is_none_or(|end| end != "new");
         self.names.retain(|name, _| finished(name));
         self.durable_names.retain(|name, _| finished(name));
         for (name, number) in &self.names {
@@ -156,6 +167,9 @@ impl Model {
 struct Issued {
     superblock: Option<TestRecord>,
     log: Vec<TestRecord>,
+    checkpoint: Vec<TestRecord>,
+    /// How many of the two logs' records nobody needs, from the first.
+    unneeded: [usize; 2],
 }
 
 impl Issued {
@@ -163,13 +177,37 @@ impl Issued {
         match record.zone() {
             Zone::Superblock => self.superblock = Some(record.clone()),
             Zone::Log => self.log.push(record.clone()),
+            Zone::Checkpoint => self.checkpoint.push(record.clone()),
+        }
+    }
+
+    /// Whether this is what a process may find that needs all but what was given up.
+    fn explains(&self, found: &Self) -> bool {
+        let tail = |all: &[TestRecord], found: &[TestRecord], unneeded: usize| {
+            all.ends_with(found) && found.len() + unneeded >= all.len()
+        };
+        self.superblock == found.superblock
+            && tail(&self.log, &found.log, self.unneeded[0])
+            && tail(&self.checkpoint, &found.checkpoint, self.unneeded[1])
+    }
+
+    /// Gives up some of what is needed.
+    fn reclaim(&mut self, choices: &mut Choices, storage: &mut Storage<TestRecord>) {
+        let lengths = [self.log.len(), self.checkpoint.len()];
+        for (place, zone) in [Zone::Log, Zone::Checkpoint].into_iter().enumerate() {
+            let records = choices.within(0..=lengths[place] - self.unneeded[place]);
+            self.unneeded[place] += records;
+            storage
+                .reclaim(zone, records as u64)
+                .expect("a working disk");
         }
     }
 }
 
 fn some_records(choices: &mut Choices) -> Vec<TestRecord> {
     (0..choices.within(1..=6))
-        .map(|_| match choices.within(0..=3) {
+        .map(|_| match choices.within(0..=5) {
+            1 | 2 => TestRecord::Part(vec![7; choices.within(0..=200)]),
             0 => TestRecord::View(choices.within(0..=usize::MAX - 1) as u64),
             _ => entry(choices.within(0..=255) as u8, choices.within(0..=200)),
         })
@@ -194,9 +232,13 @@ impl Between {
         let found = Issued {
             superblock: recovered.superblock,
             log: recovered.log,
+            checkpoint: recovered.checkpoint,
+            unneeded: [0, 0],
         };
         assert!(
-            self.possible.contains(&found),
+            self.possible
+                .iter()
+                .any(|possible| possible.explains(&found)),
             "{incarnation:?} recovers what no order of issue explains: {found:?}"
         );
         let ready = journal::len();
@@ -213,6 +255,10 @@ impl Between {
             }
             let report = |id: RecordId, _: &_| reported.push((journal::len(), id.get() as usize));
             storage.persist(records, report).expect("a working disk");
+            if choices.within(0..=2) == 0 {
+                let last = states.last_mut().expect("one");
+                last.reclaim(choices, &mut storage);
+            }
         }
         drop(storage);
         let operations = journal::take();

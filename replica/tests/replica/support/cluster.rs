@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::Sender;
-use viewstorm_protocol::vr::{DurabilityMode, VrTimeouts};
+use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrTimeouts};
 use viewstorm_protocol::{NodeId, ReplicaId, Status};
 use viewstorm_replica::control::{COMMANDS_MAX, Command, CommandError, ControlChannel, Report};
 use viewstorm_replica::{
@@ -120,6 +120,7 @@ impl Cluster {
             tap_watches: None,
             clock: None,
             timeouts: VrTimeouts::default(),
+            checkpoints: VrCheckpoints::default(),
             dial: (id + 1..self.size)
                 .map(NodeId::replica)
                 .map(route)

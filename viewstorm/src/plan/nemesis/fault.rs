@@ -21,6 +21,7 @@ use crate::plan::{duration, keys};
 pub(super) const MESSAGE_KINDS: &[&str] = &[
     "Request",
     "Reply",
+    "Evicted",
     "Prepare",
     "PrepareOk",
     "Commit",
@@ -37,10 +38,14 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "EpochStarted",
     "NewEpoch",
     "Refused",
+    "NewCheckpoint",
+    "GetPages",
+    "Pages",
     PROBE_KIND,
 ];
-/// Those of them that only a group that changes says: `"any"` kind of message is none of these, so that a storm
-/// over a group that stays does not wait for what never comes.
+/// Those of them that only a group that changes says, or one with a replica that was away for very long or with very
+/// many sessions: `"any"` kind of message is none of these, so that a storm over any other group does not wait for
+/// what never comes.
 pub(super) const EPOCH_KINDS: &[&str] = &[
     "Reconfiguration",
     "CheckEpoch",
@@ -48,6 +53,10 @@ pub(super) const EPOCH_KINDS: &[&str] = &[
     "EpochStarted",
     "NewEpoch",
     "Refused",
+    "Evicted",
+    "NewCheckpoint",
+    "GetPages",
+    "Pages",
 ];
 /// The shortest delay: below, a busy machine is no different.
 pub(super) const LEAST_DELAY: Duration = Duration::from_millis(1);
