@@ -1,5 +1,6 @@
 //! The command line as a user meets it: the binary is run, and what it leaves is looked at.
 
+mod catch_up;
 mod dry_run;
 mod errors;
 mod history;
