@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use viewstorm_history::{Kind, Seed};
 use viewstorm_protocol::{Service, State};
 
-use crate::{Invocation, Outcome, UnreadableResult, Workload};
+use crate::{Invocation, Outcome, UnreadableResult, Workload, objects};
 
 /// An operation as the service reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,12 +46,16 @@ enum Answer {
     Unreadable,
 }
 
-/// The replicated registers.
+/// The replicated registers, and the [objects](crate::Objects) beside them: what operations are executed depends on
+/// the clients alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RegisterService;
 
 impl Service for RegisterService {
     fn execute(&self, state: &mut State, operation: &[u8]) -> Bytes {
+        if let Some(answer) = objects::execute(state, operation) {
+            return answer;
+        }
         let answer = match postcard::from_bytes(operation) {
             Ok(operation) => apply(state, &operation),
             Err(_) => Answer::Unreadable,
