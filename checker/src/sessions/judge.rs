@@ -52,7 +52,6 @@ pub(super) const GUARANTEES: &[Guarantee] = &[
         carries_writes: true,
         carries_reads: true,
         is_transitive: true,
-        ..NONE
     },
 ];
 

@@ -4,10 +4,10 @@
 //! is dead once another must follow it and was certain before everything under way began: whoever sees one of its
 //! values later sees what was overwritten.
 
+mod follow;
 mod live;
-mod stream;
 
 #[cfg(test)]
 mod tests;
 
-pub use stream::{Alarm, RegisterStream};
+pub use follow::{Alarm, RegisterStream};

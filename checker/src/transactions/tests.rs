@@ -170,6 +170,39 @@ fn has_order(left: &mut Vec<(u64, u64, bool, &str, Value)>, state: &Value) -> bo
     false
 }
 
+/// A transaction of a process with its span, outcome and steps, as EDN and as JSON.
+type Drawn<'a> = (u64, u64, u64, &'a str, String, Value);
+
+/// Whether some order fits, and what the judge says.
+fn both(transactions: &[Drawn<'_>]) -> (bool, CheckResult) {
+    let lines: Vec<(u64, u64, u64, &str, &str)> = transactions
+        .iter()
+        .map(|(process, begin, end, kind, words, _)| {
+            // The reader orders all events; spread them so that equal times stay unordered.
+            (
+                *process,
+                *begin * 100,
+                *end * 100 + 50,
+                *kind,
+                words.as_str(),
+            )
+        })
+        .collect();
+    let log = edn(&lines);
+    let mut left = log
+        .calls
+        .iter()
+        .map(|call| {
+            let steps = log.values.value(call.argument);
+            let is_ok = call.kind == viewstorm_history::Kind::Ok;
+            (call.invoke, call.end, is_ok, "", steps)
+        })
+        .collect();
+    let expected = has_order(&mut left, &json!({"x": [], "y": []}));
+    let result = judge(&log, 10).unwrap();
+    (expected, result)
+}
+
 #[test]
 fn verdicts_agree_with_trying_all_orders() {
     let mut answers = [0; 2];
@@ -177,7 +210,7 @@ fn verdicts_agree_with_trying_all_orders() {
         let mut dice = Dice::new(seed.wrapping_mul(0x1_0000));
         let mut fresh = 0;
         let mut state = json!({"x": [], "y": []});
-        let transactions: Vec<(u64, u64, u64, &str, String, Value)> = (0..2 + dice.roll(4))
+        let transactions: Vec<Drawn<'_>> = (0..2 + dice.roll(4))
             .map(|process| {
                 let (one, other) = (dice.roll(12), dice.roll(12));
                 let is_ok = dice.roll(6) > 0;
@@ -210,36 +243,12 @@ fn verdicts_agree_with_trying_all_orders() {
                 )
             })
             .collect();
-        let lines: Vec<(u64, u64, u64, &str, &str)> = transactions
-            .iter()
-            .map(|(process, begin, end, kind, words, _)| {
-                // The reader orders all events; spread them so that equal times stay unordered.
-                (
-                    *process,
-                    *begin * 100,
-                    *end * 100 + 50,
-                    *kind,
-                    words.as_str(),
-                )
-            })
-            .collect();
-        let log = edn(&lines);
-        let mut left = log
-            .calls
-            .iter()
-            .map(|call| {
-                let steps = log.values.value(call.argument);
-                let is_ok = call.kind == viewstorm_history::Kind::Ok;
-                (call.invoke, call.end, is_ok, "", steps)
-            })
-            .collect();
-        let expected = has_order(&mut left, &json!({"x": [], "y": []}));
-        let result = judge(&log, 10).unwrap();
+        let (expected, result) = both(&transactions);
         answers[usize::from(expected)] += 1;
         let is_open = result.validity == Validity::Unknown;
         assert!(
             is_open || (result.validity == Validity::Valid) == expected,
-            "seed {seed}: expected {expected}: {result:#?} of {lines:#?}"
+            "seed {seed}: expected {expected}: {result:#?} of {transactions:#?}"
         );
     }
     assert!(
