@@ -366,7 +366,9 @@ mod tests {
             let length = random.random_range(0..24);
             let bytes: Vec<u8> = (0..length).map(|_| random.random()).collect();
             let result = RegisterService.execute(&mut state, &bytes);
-            assert!(postcard::from_bytes::<Answer>(&result).is_ok());
+            // Objects have answers of their own.
+            let is_object = objects::execute(&mut State::default(), &bytes).is_some();
+            assert!(is_object || postcard::from_bytes::<Answer>(&result).is_ok());
             let invocation = generator.next();
             if let Err(error) = generator.complete(&invocation, &bytes) {
                 assert!(error.to_string().contains(invocation.f));
