@@ -5,17 +5,6 @@ use crate::SearchBudget;
 /// The properties that there are checks for.
 pub const CHECKS: &[&str] = &["linearizability", "durability"];
 
-/// Weaker properties of registers. They are judged when they are asked for, and beside linearizability where that
-/// does not hold, so that one sees what is left.
-pub const WEAKER_CHECKS: &[&str] = &[
-    "read-your-writes",
-    "monotonic-reads",
-    "monotonic-writes",
-    "writes-follow-reads",
-    "causal-order",
-    "freshness",
-];
-
 /// The sequential models that there are.
 pub const MODELS: &[&str] = &[
     "register",
@@ -27,7 +16,6 @@ pub const MODELS: &[&str] = &[
     "list",
     "mutex",
     "bank",
-    "list-append",
 ];
 
 /// How many violations a check reports unless it is told otherwise. One is enough to convict; a few more
@@ -67,11 +55,7 @@ impl Default for CheckOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// A property was asked for that nothing checks.
-    #[error(
-        "there is no check called {name:?}; there are {}, {}",
-        CHECKS.join(", "),
-        WEAKER_CHECKS.join(", ")
-    )]
+    #[error("there is no check called {name:?}; there are {}", CHECKS.join(", "))]
     UnknownCheck {
         /// The name that was asked for.
         name: String,
@@ -110,7 +94,6 @@ pub(crate) enum ModelKind {
     List,
     Mutex,
     Bank,
-    ListAppend,
 }
 
 impl ModelKind {
@@ -125,7 +108,6 @@ impl ModelKind {
         ("list", Self::List),
         ("mutex", Self::Mutex),
         ("bank", Self::Bank),
-        ("list-append", Self::ListAppend),
     ];
 
     /// The operations, as a history names them.
@@ -138,7 +120,6 @@ impl ModelKind {
             Self::List => &["append", "read"],
             Self::Mutex => &["acquire", "release"],
             Self::Bank => &["transfer", "read"],
-            Self::ListAppend => &["txn"],
         }
     }
 }
@@ -148,8 +129,6 @@ impl ModelKind {
 pub(crate) enum Property {
     Linearizability,
     Durability,
-    /// One of [`WEAKER_CHECKS`].
-    Weaker(&'static str),
 }
 
 impl Property {
@@ -158,7 +137,6 @@ impl Property {
         match self {
             Self::Linearizability => "linearizability",
             Self::Durability => "durability",
-            Self::Weaker(name) => name,
         }
     }
 }
@@ -172,13 +150,7 @@ impl CheckOptions {
         let settle = |name: &String| match name.as_str() {
             "linearizability" => Ok(Property::Linearizability),
             "durability" => Ok(Property::Durability),
-            other => {
-                let weaker = WEAKER_CHECKS.iter().find(|name| **name == other);
-                let unknown = || CheckError::UnknownCheck { name: name.clone() };
-                weaker
-                    .map(|name| Property::Weaker(name))
-                    .ok_or_else(unknown)
-            }
+            _ => Err(CheckError::UnknownCheck { name: name.clone() }),
         };
         self.checks.iter().map(settle).collect()
     }

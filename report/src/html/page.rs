@@ -13,7 +13,6 @@ use crate::{Results, distribution, summary, text};
 
 pub(super) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-const TIMELINE: &str = include_str!("timeline.js");
 
 /// Forbids the page to fetch anything, whatever stands in it.
 pub(super) const POLICY: &str =
@@ -77,7 +76,7 @@ pub(crate) fn page(
                 }
                 footer { (footer(results)) }
                 script type="application/json" id="data" { (PreEscaped(data(&sources, &plots))) }
-                script { (PreEscaped(SCRIPT)) (PreEscaped(TIMELINE)) }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };

@@ -15,4 +15,3 @@ mod shrink;
 mod simulated;
 mod support;
 mod triggers;
-mod workloads;
