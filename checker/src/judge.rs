@@ -1,15 +1,19 @@
 //! Judges a history: every property that was asked for, and the worst of them.
 
-use viewstorm_history::{Call, CallLog, History, Kind};
+use viewstorm_history::{Call, CallLog, Datum, History, Kind};
 
-use crate::linearizability;
 use crate::model::{Model, Unreadable};
 use crate::models::{Bank, Counter, List, MultiRegister, Mutex, Queue, Set};
-use crate::options::{CheckError, CheckOptions, ModelKind, Property};
+use crate::options::{CheckError, CheckOptions, ModelKind, Property, WEAKER_CHECKS};
 use crate::parallel;
 use crate::partition::{Groups, Partition};
 use crate::register::Register;
 use crate::verdict::{CheckResult, Validity, Verdict};
+use crate::{linearizability, transactions};
+
+/// Weaker properties are judged unasked in histories of so many calls at most: beyond, they take longer than
+/// linearizability itself.
+const MOST_BESIDE: usize = 50_000;
 
 /// Judges `history`. Names that the options or the history's header get wrong are errors, and nothing is
 /// judged then; all that is wrong with the history itself is part of the verdict.
@@ -37,6 +41,11 @@ pub fn check_log(log: &CallLog, options: &CheckOptions) -> Result<Verdict, Check
         ModelKind::Set if options.model.is_none() && log.model.is_none() && reads_numbers(log) => {
             ModelKind::Counter
         }
+        ModelKind::MultiRegister
+            if options.model.is_none() && log.model.is_none() && appends(log) =>
+        {
+            ModelKind::ListAppend
+        }
         kind => kind,
     };
     let checks = match kind {
@@ -48,6 +57,7 @@ pub fn check_log(log: &CallLog, options: &CheckOptions) -> Result<Verdict, Check
         ModelKind::List => judge_as::<List>(log, &properties, options),
         ModelKind::Mutex => judge_as::<Mutex>(log, &properties, options),
         ModelKind::Bank => judge_as::<Bank>(log, &properties, options),
+        ModelKind::ListAppend => judge_transactions(log, &properties, options),
     };
     Ok(verdict(checks, log.is_complete))
 }
@@ -60,6 +70,41 @@ fn reads_numbers(log: &CallLog) -> bool {
             && log.values.as_number(call.result).is_some()
     };
     log.calls.iter().any(is_number)
+}
+
+/// Whether some transaction appends to a list.
+fn appends(log: &CallLog) -> bool {
+    let is_append = |step: &Datum| match log.values.elements(*step) {
+        Some([f, ..]) => log.values.as_text(*f) == Some("append"),
+        _ => false,
+    };
+    let has_append = |call: &Call| {
+        log.values
+            .elements(call.argument)
+            .is_some_and(|steps| steps.iter().any(is_append))
+    };
+    log.calls.iter().any(has_append)
+}
+
+/// Transactions have one property that is checked, instead of linearizability: one order of them all, in real
+/// time.
+fn judge_transactions(
+    log: &CallLog,
+    properties: &[Property],
+    options: &CheckOptions,
+) -> Vec<CheckResult> {
+    if !properties.contains(&Property::Linearizability) {
+        let reason =
+            "transactions are judged for strict serializability, under \"linearizability\"";
+        return properties
+            .iter()
+            .map(|property| refuse(*property, reason))
+            .collect();
+    }
+    match transactions::judge(log, options.max_violations) {
+        Ok(result) => vec![result],
+        Err(unreadable) => vec![refuse(Property::Linearizability, &unreadable.to_string())],
+    }
 }
 
 fn verdict(mut checks: Vec<CheckResult>, is_complete: bool) -> Verdict {
@@ -94,8 +139,18 @@ fn judge_as<M: Model>(
     let judge = |property: &Property| match property {
         Property::Linearizability => Some(linearizability::judge(&partitions, options)),
         Property::Durability => M::durability(&partitions, options.max_violations),
+        Property::Weaker(name) => M::weaker(&partitions, name, options.max_violations),
     };
-    properties.iter().filter_map(judge).collect()
+    let mut results: Vec<CheckResult> = properties.iter().filter_map(judge).collect();
+    let is_violated = |result: &CheckResult| {
+        result.check == Property::Linearizability.name() && result.validity == Validity::Invalid
+    };
+    if log.calls.len() <= MOST_BESIDE && results.iter().any(is_violated) {
+        let names = WEAKER_CHECKS.iter().map(|name| Property::Weaker(name));
+        let beside: Vec<Property> = names.filter(|it| !properties.contains(it)).collect();
+        results.extend(beside.iter().filter_map(judge));
+    }
+    results
 }
 
 /// Reads all partitions.

@@ -19,7 +19,10 @@ mod parallel;
 mod partition;
 mod register;
 mod search;
+mod sessions;
 mod story;
+mod stream;
+mod transactions;
 mod verdict;
 mod witness;
 mod zones;
@@ -28,6 +31,9 @@ mod zones;
 mod testing;
 
 pub use judge::{check, check_log};
-pub use options::{CHECKS, CheckError, CheckOptions, DEFAULT_MAX_VIOLATIONS, MODELS};
+pub use options::{
+    CHECKS, CheckError, CheckOptions, DEFAULT_MAX_VIOLATIONS, MODELS, WEAKER_CHECKS,
+};
 pub use search::SearchBudget;
+pub use stream::{Alarm, RegisterStream};
 pub use verdict::{CheckResult, Validity, Verdict, Violation};

@@ -94,6 +94,11 @@ pub(crate) trait Model: Sized + Send + Sync {
         None
     }
 
+    /// Whether a weaker property holds; none where the model does not know it.
+    fn weaker(_: &[Partition<'_, Self>], _name: &str, _limit: usize) -> Option<CheckResult> {
+        None
+    }
+
     /// The name of the model's own algorithm.
     const EXACT: &'static str = "exact";
 }

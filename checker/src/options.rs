@@ -5,6 +5,17 @@ use crate::SearchBudget;
 /// The properties that there are checks for.
 pub const CHECKS: &[&str] = &["linearizability", "durability"];
 
+/// Weaker properties of registers. They are judged when they are asked for, and beside linearizability where that
+/// does not hold, so that one sees what is left.
+pub const WEAKER_CHECKS: &[&str] = &[
+    "read-your-writes",
+    "monotonic-reads",
+    "monotonic-writes",
+    "writes-follow-reads",
+    "causal-order",
+    "freshness",
+];
+
 /// The sequential models that there are.
 pub const MODELS: &[&str] = &[
     "register",
@@ -16,6 +27,7 @@ pub const MODELS: &[&str] = &[
     "list",
     "mutex",
     "bank",
+    "list-append",
 ];
 
 /// How many violations a check reports unless it is told otherwise. One is enough to convict; a few more
@@ -55,7 +67,11 @@ impl Default for CheckOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// A property was asked for that nothing checks.
-    #[error("there is no check called {name:?}; there are {}", CHECKS.join(", "))]
+    #[error(
+        "there is no check called {name:?}; there are {}, {}",
+        CHECKS.join(", "),
+        WEAKER_CHECKS.join(", ")
+    )]
     UnknownCheck {
         /// The name that was asked for.
         name: String,
@@ -94,6 +110,7 @@ pub(crate) enum ModelKind {
     List,
     Mutex,
     Bank,
+    ListAppend,
 }
 
 impl ModelKind {
@@ -108,6 +125,7 @@ impl ModelKind {
         ("list", Self::List),
         ("mutex", Self::Mutex),
         ("bank", Self::Bank),
+        ("list-append", Self::ListAppend),
     ];
 
     /// The operations, as a history names them.
@@ -120,6 +138,7 @@ impl ModelKind {
             Self::List => &["append", "read"],
             Self::Mutex => &["acquire", "release"],
             Self::Bank => &["transfer", "read"],
+            Self::ListAppend => &["txn"],
         }
     }
 }
@@ -129,6 +148,8 @@ impl ModelKind {
 pub(crate) enum Property {
     Linearizability,
     Durability,
+    /// One of [`WEAKER_CHECKS`].
+    Weaker(&'static str),
 }
 
 impl Property {
@@ -137,6 +158,7 @@ impl Property {
         match self {
             Self::Linearizability => "linearizability",
             Self::Durability => "durability",
+            Self::Weaker(name) => name,
         }
     }
 }
@@ -150,7 +172,13 @@ impl CheckOptions {
         let settle = |name: &String| match name.as_str() {
             "linearizability" => Ok(Property::Linearizability),
             "durability" => Ok(Property::Durability),
-            _ => Err(CheckError::UnknownCheck { name: name.clone() }),
+            other => {
+                let weaker = WEAKER_CHECKS.iter().find(|name| **name == other);
+                let unknown = || CheckError::UnknownCheck { name: name.clone() };
+                weaker
+                    .map(|name| Property::Weaker(name))
+                    .ok_or_else(unknown)
+            }
         };
         self.checks.iter().map(settle).collect()
     }

@@ -7,7 +7,7 @@ use crate::model::{Exact, Model, Unreadable, ValueId};
 use crate::operation::Operation;
 use crate::partition::{Input, Numbering, Partition, operation, words};
 use crate::verdict::CheckResult;
-use crate::{durability, zones};
+use crate::{durability, sessions, zones};
 
 /// What a key holds before anybody has written: null, unless the history says otherwise.
 pub(crate) const INITIAL: ValueId = 0;
@@ -277,6 +277,10 @@ impl Model for Register {
 
     fn durability(partitions: &[Partition<'_, Self>], limit: usize) -> Option<CheckResult> {
         Some(durability::judge(partitions, limit))
+    }
+
+    fn weaker(partitions: &[Partition<'_, Self>], name: &str, limit: usize) -> Option<CheckResult> {
+        Some(sessions::judge(partitions, name, limit))
     }
 
     fn exact(partition: &Partition<'_, Self>, limit: usize) -> Exact {

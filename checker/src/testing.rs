@@ -67,6 +67,22 @@ impl Line {
         self.f == "cas" && pair(0) >= pair(1)
     }
 
+    /// The value that a write or compare-and-set puts in place.
+    pub(crate) fn written(&self) -> Option<u64> {
+        self.argument.get(1).unwrap_or(&self.argument).as_u64()
+    }
+
+    /// A read that sees `value`; anything else stays as it is.
+    pub(crate) fn seeing(self, value: Value) -> Self {
+        match self.f {
+            "read" => Self {
+                result: value,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     pub(crate) fn reported_order(&self) -> Option<u64> {
         self.order
     }

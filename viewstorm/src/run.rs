@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use viewstorm_history::{FORMAT_VERSION, Header, Seed};
 use viewstorm_nemesis::{Timeline, Topology};
 use viewstorm_report::{HISTORY_FILE, Results, WriteError};
-use viewstorm_workloads::{Register, RegisterMix, RegisterOptions, Workload};
+use viewstorm_workloads::{
+    ObjectKind, ObjectOptions, Objects, Register, RegisterMix, RegisterOptions, Workload,
+};
 
 use crate::judge::{JudgeError, Judgement, LATENCY_LOG_FILE, judge, latency_log};
 use crate::plan::{Arrival, Liveness, Plan, WorkloadKind};
@@ -80,12 +82,16 @@ pub fn write_report(folder: &RunFolder, judgement: Judgement) -> Result<Results,
 
 /// What the history of a run begins with.
 pub fn header(plan: &Plan, seed: Seed) -> Header {
+    let workload = workload(plan, seed);
+    let initial = workload
+        .initial()
+        .map(|initial| ("initial".to_owned(), initial));
     Header {
         format: FORMAT_VERSION,
         experiment: plan.name.clone(),
         seed,
-        model: workload(plan, seed).model().to_owned(),
-        extra: serde_json::Map::new(),
+        model: workload.model().to_owned(),
+        extra: initial.into_iter().collect(),
     }
 }
 
@@ -142,9 +148,9 @@ fn options(plan: &Plan, seed: Seed) -> ExperimentOptions {
 
 fn workload(plan: &Plan, seed: Seed) -> Box<dyn Workload> {
     let workload = &plan.workload;
-    match workload.kind {
+    let mix = workload.mix;
+    let kind = match workload.kind {
         WorkloadKind::Register => {
-            let mix = workload.mix;
             let options = RegisterOptions {
                 keys: workload.keys,
                 mix: RegisterMix {
@@ -154,7 +160,22 @@ fn workload(plan: &Plan, seed: Seed) -> Box<dyn Workload> {
                 },
                 padding: workload.payload as usize,
             };
-            Box::new(Register::new(options, seed))
+            return Box::new(Register::new(options, seed));
         }
-    }
+        WorkloadKind::MultiRegister => ObjectKind::MultiRegister,
+        WorkloadKind::Set => ObjectKind::Set,
+        WorkloadKind::Counter => ObjectKind::Counter,
+        WorkloadKind::Queue => ObjectKind::Queue,
+        WorkloadKind::List => ObjectKind::List,
+        WorkloadKind::Mutex => ObjectKind::Mutex,
+        WorkloadKind::Bank => ObjectKind::Bank,
+        WorkloadKind::ListAppend => ObjectKind::ListAppend,
+    };
+    let options = ObjectOptions {
+        kind,
+        keys: workload.keys,
+        read: mix.read,
+        write: mix.write.saturating_add(mix.cas),
+    };
+    Box::new(Objects::new(options, seed))
 }

@@ -4,8 +4,10 @@
 //! A workload's operations are the words of the checker's model of the same name. The service is judged by
 //! that model, never by itself.
 
+mod objects;
 mod register;
 mod workload;
 
+pub use objects::{ObjectKind, ObjectOptions, Objects};
 pub use register::{Register, RegisterMix, RegisterOptions, RegisterService};
 pub use workload::{Invocation, Outcome, UnreadableResult, Workload};

@@ -46,6 +46,11 @@ pub trait Workload: Send {
     /// The checker's model that the operations belong to.
     fn model(&self) -> &'static str;
 
+    /// What the model's state is at first, where it is not empty.
+    fn initial(&self) -> Option<Value> {
+        None
+    }
+
     /// The next operation.
     fn next(&mut self) -> Invocation;
 

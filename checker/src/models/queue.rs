@@ -2,8 +2,10 @@
 
 use viewstorm_history::Kind;
 
-use crate::hash::spread;
+use crate::hash::{Table, spread};
 use crate::model::{Model, Unreadable, ValueId};
+use crate::moment::Moment;
+use crate::operation::Operation;
 use crate::partition::{Input, Numbering, Partition, operation};
 
 /// The model, with the values that are in it at first.
@@ -16,6 +18,11 @@ pub(crate) struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueAction {
     Enqueue(ValueId),
+    /// An enqueue of which dequeues tell where it can have been among all: from the first place to the second.
+    EnqueueAt {
+        value: ValueId,
+        places: (u32, u32),
+    },
     Dequeue(ValueId),
     /// A dequeue that found nothing.
     Empty,
@@ -116,6 +123,19 @@ impl Model for Queue {
     fn apply(&self, items: &mut Items, action: &QueueAction) -> Option<bool> {
         match (*action, items.front()) {
             (QueueAction::Enqueue(value), _) => items.push(value),
+            (
+                QueueAction::EnqueueAt {
+                    value,
+                    places: (first, last),
+                },
+                _,
+            ) => {
+                let place = items.all.len() as u32;
+                if place < first || place > last {
+                    return None;
+                }
+                items.push(value);
+            }
             (QueueAction::Empty, front) => return front.is_none().then_some(false),
             (QueueAction::Take, None) => return Some(false),
             (QueueAction::Dequeue(value), front) if front != Some(value) => return None,
@@ -130,7 +150,7 @@ impl Model for Queue {
     fn undo(&self, items: &mut Items, action: &QueueAction, has_changed: bool) {
         match action {
             _ if !has_changed => {}
-            QueueAction::Enqueue(_) => {
+            QueueAction::Enqueue(_) | QueueAction::EnqueueAt { .. } => {
                 items.toggle(items.all.len() - 1);
                 items.all.pop();
             }
@@ -159,6 +179,19 @@ impl Model for Queue {
         matches!(action, QueueAction::Dequeue(_) | QueueAction::Empty)
     }
 
+    fn prepare(
+        &self,
+        operations: &[Operation<QueueAction>],
+    ) -> Option<Vec<Operation<QueueAction>>> {
+        // What is there at first is not counted.
+        let places = self
+            .initial
+            .is_empty()
+            .then(|| Places::of(operations))
+            .flatten()?;
+        Some(places.fill(operations))
+    }
+
     /// What is put in and taken out once may never have been there.
     fn removable(&self, partition: &Partition<'_, Self>, kept: &[QueueAction]) -> Vec<ValueId> {
         if !partition.values_are_unique || kept.contains(&QueueAction::Take) {
@@ -173,8 +206,85 @@ impl Model for Queue {
 
     fn touches(&self, action: &QueueAction) -> [Option<ValueId>; 2] {
         match action {
-            QueueAction::Enqueue(value) | QueueAction::Dequeue(value) => [Some(*value), None],
+            QueueAction::Enqueue(value)
+            | QueueAction::EnqueueAt { value, .. }
+            | QueueAction::Dequeue(value) => [Some(*value), None],
             QueueAction::Empty | QueueAction::Take => [None; 2],
+        }
+    }
+}
+
+/// What dequeues tell of the order of enqueues, where each value is put in once: what left the queue before a
+/// value had come before it, and what came before it left before.
+struct Places {
+    /// The certain dequeue of each value: its invoke and return.
+    dequeues: Table<ValueId, (Moment, Moment)>,
+    /// The ends of the certain dequeues of values.
+    returns: Vec<Moment>,
+    /// The beginnings of all dequeues that may have taken something.
+    invokes: Vec<Moment>,
+    has_unknown: bool,
+}
+
+impl Places {
+    fn of(operations: &[Operation<QueueAction>]) -> Option<Self> {
+        let mut places = Self {
+            dequeues: Table::default(),
+            returns: Vec::new(),
+            invokes: Vec::new(),
+            has_unknown: false,
+        };
+        let mut put: Table<ValueId, ()> = Table::default();
+        for operation in operations {
+            match operation.action {
+                QueueAction::Enqueue(value) => {
+                    if put.insert(value, ()).is_some() {
+                        return None;
+                    }
+                }
+                QueueAction::Dequeue(value) if operation.is_certain() => {
+                    let span = (operation.invoke, operation.returned);
+                    if places.dequeues.insert(value, span).is_some() {
+                        return None;
+                    }
+                    places.returns.push(operation.returned);
+                    places.invokes.push(operation.invoke);
+                }
+                QueueAction::Dequeue(_) | QueueAction::Take => {
+                    places.has_unknown = true;
+                    places.invokes.push(operation.invoke);
+                }
+                QueueAction::Empty | QueueAction::EnqueueAt { .. } => {}
+            }
+        }
+        places.returns.sort_unstable();
+        places.invokes.sort_unstable();
+        Some(places)
+    }
+
+    fn fill(&self, operations: &[Operation<QueueAction>]) -> Vec<Operation<QueueAction>> {
+        let fill = |operation: &Operation<QueueAction>| {
+            let mut operation = operation.clone();
+            if let QueueAction::Enqueue(value) = operation.action {
+                let places = self.places(value);
+                operation.action = QueueAction::EnqueueAt { value, places };
+            }
+            operation
+        };
+        operations.iter().map(fill).collect()
+    }
+
+    fn places(&self, value: ValueId) -> (u32, u32) {
+        let count = |times: &[Moment], is_before: &dyn Fn(&Moment) -> bool| {
+            times.partition_point(is_before) as u32
+        };
+        match self.dequeues.get(&value) {
+            Some((invoke, returned)) => (
+                count(&self.returns, &|at| at < invoke),
+                count(&self.invokes, &|at| at <= returned).saturating_sub(1),
+            ),
+            None if self.has_unknown => (0, u32::MAX),
+            None => (self.returns.len() as u32, u32::MAX),
         }
     }
 }

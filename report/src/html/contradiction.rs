@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use viewstorm_checker::{CheckResult, Violation};
 use viewstorm_history::{Kind, ProcessId, Timestamp};
 
-use super::frame;
 use super::page::Sources;
+use super::{frame, timeline};
 use crate::chart::{Path, coordinate, time_ticks};
 use crate::operations::Operation;
 use crate::{summary, text, units};
@@ -48,6 +48,7 @@ pub(super) fn contradictions(sources: &Sources<'_>) -> Markup {
             p { (summary::sentence(&first.summary)) }
             (drawing(sources, first))
             (explanation(first))
+            (timeline::timeline(sources, first))
             @if sources.origin > Timestamp::ZERO {
                 p.note {
                     "Times in this section are those of the run's clock; the load began at "

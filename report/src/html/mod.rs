@@ -12,6 +12,7 @@ mod parts;
 mod percentiles;
 mod tables;
 mod time;
+mod timeline;
 
 pub(crate) use night::night_page;
 pub(crate) use page::page;

@@ -13,6 +13,7 @@ use crate::{Results, distribution, summary, text};
 
 pub(super) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+const TIMELINE: &str = include_str!("timeline.js");
 
 /// Forbids the page to fetch anything, whatever stands in it.
 pub(super) const POLICY: &str =
@@ -76,7 +77,7 @@ pub(crate) fn page(
                 }
                 footer { (footer(results)) }
                 script type="application/json" id="data" { (PreEscaped(data(&sources, &plots))) }
-                script { (PreEscaped(SCRIPT)) }
+                script { (PreEscaped(SCRIPT)) (PreEscaped(TIMELINE)) }
             }
         }
     };

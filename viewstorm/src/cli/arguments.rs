@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::history_file::Format;
+
 /// viewstorm breaks replicated state machines on purpose and proves what happened.
 #[derive(Debug, Parser)]
 #[command(name = "viewstorm", version, about, max_term_width = 100)]
@@ -64,10 +66,12 @@ pub enum Verb {
     #[command(after_help = "Example:\n  \
         viewstorm open nights/nightly/2026-11-25/bundles/vr-storm-0123abcd.tar.gz")]
     Open(OpenArguments),
-    /// Judge a history again, or one of another tool: a run folder or a history.jsonl.
+    /// Judge histories, of past runs or of other tools: run folders, JSON lines, Jepsen's EDN.
     #[command(after_help = "Examples:\n  \
         viewstorm check runs/vr-partitions/processes-0123456789ab-42\n  \
-        viewstorm check history.jsonl --model register --json")]
+        viewstorm check history.jsonl --model register --json\n  \
+        viewstorm check store/latest/history.edn --model cas-register --cross-check\n  \
+        viewstorm check histories/ --check linearizability")]
     Check(CheckArguments),
     /// Write the report of a past run again, from its folder alone.
     #[command(after_help = "Example:\n  \
@@ -276,15 +280,31 @@ pub struct OpenArguments {
 /// `viewstorm check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// A run folder, a history file, or `-` for standard input.
-    #[arg(value_name = "DIR|FILE")]
-    pub path: PathBuf,
-    /// The sequential model, if the history does not name it.
+    /// Run folders, history files (JSON lines, or Jepsen's EDN), folders of them, or `-` for standard input.
+    #[arg(value_name = "DIR|FILE", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The sequential model, if the history does not name it: register, cas-register, multi-register, set,
+    /// counter, queue, list, mutex, bank or list-append.
     #[arg(long)]
     pub model: Option<String>,
     /// Only these checks; all that apply otherwise.
     #[arg(long = "check", value_name = "NAME")]
     pub checks: Vec<String>,
+    /// The history's format; otherwise what its name or its beginning says.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// In EDN, each value is a pair of a key and the value, also where it does not look so.
+    #[arg(long)]
+    pub keyed: bool,
+    /// The state at first, in JSON: a register's value, the elements of a list, the balances of a bank.
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    pub initial: Option<serde_json::Value>,
+    /// Search also what another algorithm has decided: two that are independent have to agree.
+    #[arg(long)]
+    pub cross_check: bool,
+    /// Write the history as EDN, to a file that is not there yet or `-`.
+    #[arg(long, value_name = "FILE")]
+    pub to_edn: Option<PathBuf>,
     /// Print the verdict as JSON.
     #[arg(long)]
     pub json: bool,
@@ -334,6 +354,10 @@ pub struct FloorsArguments {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn parse_json(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 fn parse_seeds(text: &str) -> Result<(u64, u64), String> {

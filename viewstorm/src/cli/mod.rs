@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod dry_run;
 mod exit;
+mod history_file;
 mod interrupt;
 mod load;
 mod mutants;

@@ -58,6 +58,22 @@ choice! {
     pub enum WorkloadKind {
         /// Read, write and compare-and-set of single keys.
         Register = "register",
+        /// `txn`: reads and writes of several registers at once.
+        MultiRegister = "multi-register",
+        /// `add` and `read` of sets that grow.
+        Set = "set",
+        /// `add` and `read` of sums.
+        Counter = "counter",
+        /// `enqueue` and `dequeue`, first in, first out.
+        Queue = "queue",
+        /// `append` and `read` of lists that grow.
+        List = "list",
+        /// `acquire` and `release` of locks.
+        Mutex = "mutex",
+        /// `transfer` between accounts, as many as there are keys and two at least, and `read` of all balances.
+        Bank = "bank",
+        /// `txn`: reads of lists and appends to them at once.
+        ListAppend = "list-append",
     }
 }
 
@@ -74,7 +90,8 @@ pub enum Arrival {
 }
 
 /// How often each operation is drawn, relative to the others. Default: 2 reads, 1 write, 1 cas; an operation
-/// left out of a mix is not drawn.
+/// left out of a mix is not drawn. Beside registers, `read` stands for what reads, dequeues or releases, and
+/// `write` and `cas` together for what adds, appends, enqueues, acquires or transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Mix {
     /// Reads.

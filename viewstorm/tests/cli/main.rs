@@ -15,3 +15,4 @@ mod shrink;
 mod simulated;
 mod support;
 mod triggers;
+mod workloads;

@@ -45,7 +45,13 @@ fn assert_is_whole_and_offline(page: &str) -> Html {
         assert_eq!(value.attr("src"), None);
     }
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
-    assert_eq!(select(&html, "script").len(), 2);
+    let closeups = select(&html, "script#timeline-data");
+    assert_eq!(select(&html, "script").len(), 2 + closeups.len());
+    for data in closeups {
+        let data: Value = serde_json::from_str(&data.inner_html()).unwrap();
+        let rows = data["rows"].as_array().unwrap();
+        assert!(rows.iter().any(|row| row[4] == json!(true)), "{data}");
+    }
     assert_eq!(
         select(&html, "meta[http-equiv=Content-Security-Policy]").len(),
         1
