@@ -12,4 +12,9 @@ pub trait Service {
     /// Executes `operation` and returns its result. An operation that makes no sense (any bytes can arrive)
     /// is answered with the service's own error result: it never panics.
     fn execute(&self, state: &mut State, operation: &[u8]) -> Bytes;
+
+    /// Whether `operation` changes nothing, whatever the state. Such a one may be answered outside the log.
+    fn is_read(&self, _operation: &[u8]) -> bool {
+        false
+    }
 }

@@ -13,7 +13,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use viewstorm_protocol::vr::{CHECKPOINT_INTERVAL, DurabilityMode, VrCheckpoints, VrTimeouts};
+use viewstorm_protocol::vr::{
+    CHECKPOINT_INTERVAL, DurabilityMode, VrCheckpoints, VrOptions, VrTimeouts,
+};
 use viewstorm_protocol::{ClientId, NodeId, ReplicaId};
 use viewstorm_replica::control::{Command, ControlChannel, Report};
 use viewstorm_replica::{
@@ -180,6 +182,7 @@ fn replica(
             interval,
             ..VrCheckpoints::default()
         },
+        options: VrOptions::default(),
         dial: (id + 1..REPLICAS).map(route).collect(),
         answer: (0..id).map(route).collect(),
         credentials: authority.issue(NodeId::replica(id))?,
@@ -200,6 +203,7 @@ fn clients(authority: &Authority, clock: RunClock) -> Result<ClientHostConfig, F
         }],
         replicas,
         timeouts: ClientTimeouts::default(),
+        backup_reads: false,
         clock,
         seed: 1,
         probe_token: 1,

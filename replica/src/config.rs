@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrTimeouts};
+use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrOptions, VrTimeouts};
 use viewstorm_protocol::{BentClock, NodeId, ReplicaId};
 
 use crate::{Credentials, wide};
@@ -82,6 +82,9 @@ pub struct ReplicaConfig {
     /// When it takes checkpoints: the same on all replicas.
     #[serde(default)]
     pub checkpoints: VrCheckpoints,
+    /// What the group chose.
+    #[serde(default)]
+    pub options: VrOptions,
     /// Where it dials the replicas with greater ids: all of them.
     #[serde(default)]
     pub dial: BTreeMap<NodeId, SocketAddr>,
@@ -221,7 +224,10 @@ const fn tap_buffer_default() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
+    use viewstorm_protocol::vr::{FailureDetector, LeaseTerms, Reads};
 
     use super::*;
     use crate::Authority;
@@ -250,6 +256,13 @@ mod tests {
             tap_watches: None,
             timeouts: VrTimeouts::default(),
             checkpoints: VrCheckpoints::default(),
+            options: VrOptions {
+                reads: Reads::Lease(LeaseTerms::default()),
+                failure_detector: FailureDetector::Adaptive {
+                    floor: Duration::from_millis(7),
+                    cap: Duration::from_secs(1),
+                },
+            },
             dial: [(NodeId::replica(1), "127.0.0.1:9".parse().unwrap())].into(),
             answer: [(NodeId::Client(0), "127.0.0.1:10".parse().unwrap())].into(),
             credentials: Authority::new().unwrap().issue(NodeId::replica(0)).unwrap(),

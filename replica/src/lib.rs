@@ -26,5 +26,5 @@ pub use config::{
     ConfigError, ProtocolKind, REPLICAS_MAX, ReplicaConfig, ServiceKind, TAP_BUFFER_DEFAULT,
 };
 pub use identity::{Authority, Credentials, IdentityError};
-pub use node::{ReplicaError, run_replica, run_replica_on};
+pub use node::{ReplicaError, run_replica, run_replica_core, run_replica_on};
 pub use tap::{OpenTapControl, TapControl};

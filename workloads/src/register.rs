@@ -31,6 +31,10 @@ enum Operation<'a> {
         expected: Option<u64>,
         new: u64,
     },
+    /// A read that is told all that was ever acknowledged, wherever other reads are answered.
+    FinalRead {
+        key: &'a [u8],
+    },
 }
 
 /// The service's answer.
@@ -62,6 +66,10 @@ impl Service for RegisterService {
         };
         encode(&answer)
     }
+
+    fn is_read(&self, operation: &[u8]) -> bool {
+        matches!(postcard::from_bytes(operation), Ok(Operation::Read { .. }))
+    }
 }
 
 fn apply(state: &mut State, operation: &Operation<'_>) -> Answer {
@@ -77,7 +85,9 @@ fn apply(state: &mut State, operation: &Operation<'_>) -> Answer {
         Answer::Done
     };
     match *operation {
-        Operation::Read { key } => Answer::Value(current(state, key)),
+        Operation::Read { key } | Operation::FinalRead { key } => {
+            Answer::Value(current(state, key))
+        }
         Operation::Write { key, value, .. } => put(state, key, value),
         Operation::Cas { key, expected, new } => match current(state, key) {
             observed if observed == expected => put(state, key, new),
@@ -247,7 +257,16 @@ impl Workload for Register {
 
     fn final_reads(&self) -> Vec<Invocation> {
         (0..self.options.keys)
-            .map(|key| read_of(format!("k{key}")))
+            .map(|key| {
+                let key = format!("k{key}");
+                let operation = encode(&Operation::FinalRead {
+                    key: key.as_bytes(),
+                });
+                Invocation {
+                    operation,
+                    ..read_of(key)
+                }
+            })
             .collect()
     }
 }
@@ -327,6 +346,29 @@ mod tests {
             Answer::Done
         );
         assert_eq!(execute(Operation::Read { key }), Answer::Value(Some(4)));
+    }
+
+    #[test]
+    fn what_the_service_calls_a_read_changes_nothing() {
+        let mut generator = Register::new(OPTIONS, Seed(3));
+        let mut state = State::default();
+        for _ in 0..1000 {
+            let operation = generator.next();
+            let before = state.clone();
+            RegisterService.execute(&mut state, &operation.operation);
+            let is_read = RegisterService.is_read(&operation.operation);
+            assert_eq!(is_read, operation.f == "read");
+            assert!(!is_read || state == before);
+        }
+        assert!(!RegisterService.is_read(b"no operation"));
+        // What durability is judged by goes through the log, also where other reads may be stale.
+        for read in generator.final_reads() {
+            assert!(!RegisterService.is_read(&read.operation));
+            let before = state.clone();
+            let result = RegisterService.execute(&mut state, &read.operation);
+            assert!(generator.complete(&read, &result).is_ok());
+            assert!(state == before);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::OPERATION_BYTES_MAX;
 use super::configuration::Configuration;
-use super::message::{NewEpoch, Refused, Reply, Request, VrMessage};
+use super::message::{NewEpoch, Read, Refused, Reply, Request, VrMessage};
 use super::operation::Operation;
 use crate::{
     Client, ClientEffects, ClientId, Completion, EpochNumber, Instant, ReplicaId, ViewNumber,
@@ -44,12 +44,26 @@ pub struct VrClient {
     view: ViewNumber,
     request_number: u64,
     outstanding: Option<Outstanding>,
+    backup_reads: Option<BackupReads>,
+}
+
+/// How a client reads that settles for a past state (VRR §6.3).
+#[derive(Debug)]
+struct BackupReads {
+    /// Tells reads from other operations.
+    is_read: fn(&[u8]) -> bool,
+    /// The largest `order` that it was told: it is never shown less.
+    seen: u64,
+    /// Counts the replicas that it turned to, so that they take turns when one keeps silent.
+    turn: usize,
 }
 
 /// The request that waits for its answer.
 #[derive(Debug)]
 struct Outstanding {
     operation: Operation,
+    /// Whether any replica may answer it.
+    is_read: bool,
     resend_at: Instant,
 }
 
@@ -65,7 +79,21 @@ impl VrClient {
             view: ViewNumber::new(0),
             request_number: 0,
             outstanding: None,
+            backup_reads: None,
         }
+    }
+
+    /// It settles for a past state when it reads, never an earlier one than it has seen. Sessions spread over the
+    /// replicas and stay where they are as long as they are answered.
+    #[must_use]
+    pub fn reading_at_backups(mut self, is_read: fn(&[u8]) -> bool) -> Self {
+        let turn = (self.id.session % self.configuration.members.len() as u64) as usize;
+        self.backup_reads = Some(BackupReads {
+            is_read,
+            seen: 0,
+            turn,
+        });
+        self
     }
 
     /// The same, and these replicas exist beside the group.
@@ -91,6 +119,21 @@ impl VrClient {
         self.view
     }
 
+    /// The outstanding read, to the replica whose turn it is.
+    fn read(&self, operation: &Operation) -> Option<(ReplicaId, VrMessage)> {
+        let (Some(reads), Operation::Service(operation)) = (&self.backup_reads, operation) else {
+            return None;
+        };
+        let members = &self.configuration.members;
+        let read = Read {
+            client: self.id,
+            request_number: self.request_number,
+            operation: operation.clone(),
+            after: reads.seen,
+        };
+        Some((members[reads.turn % members.len()], read.into()))
+    }
+
     fn request(&self, operation: &Operation) -> VrMessage {
         VrMessage::Request(Request {
             epoch: self.configuration.epoch,
@@ -113,11 +156,18 @@ impl VrClient {
             operation.size()
         );
         self.request_number += 1;
-        effects
-            .sends
-            .push((self.primary(), self.request(&operation)));
+        let is_read = match (&self.backup_reads, &operation) {
+            (Some(reads), Operation::Service(operation)) => (reads.is_read)(operation),
+            _ => false,
+        };
+        let send = match is_read {
+            true => self.read(&operation),
+            false => Some((self.primary(), self.request(&operation))),
+        };
+        effects.sends.extend(send);
         self.outstanding = Some(Outstanding {
             operation,
+            is_read,
             resend_at: now + self.timeouts.resend,
         });
     }
@@ -134,8 +184,12 @@ impl VrClient {
         let Some(outstanding) = self.outstanding.take() else {
             return; // An answer once more.
         };
-        if reply.view.epoch == self.configuration.epoch {
+        // Only a primary, which has a quorum, says where the primary is.
+        if reply.view.epoch == self.configuration.epoch && !outstanding.is_read {
             self.view = reply.view;
+        }
+        if let Some(reads) = &mut self.backup_reads {
+            reads.seen = reads.seen.max(reply.order);
         }
         match outstanding.operation {
             Operation::Service(_) => {
@@ -231,6 +285,14 @@ impl Client for VrClient {
         }
         outstanding.resend_at = now + self.timeouts.resend;
         let operation = outstanding.operation.clone();
+        if outstanding.is_read
+            && let Some(reads) = &mut self.backup_reads
+        {
+            // It may be cut off, or far behind.
+            reads.turn += 1;
+            let send = self.read(&operation);
+            return effects.sends.extend(send);
+        }
         // VRR §4.1: "If a client doesn't receive a timely response to a request, it re-sends the request to
         // all replicas."
         for replica in &self.directory {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::configuration::Configuration;
+use super::options::VrOptions;
 use crate::ReplicaId;
 
 /// How far a primary's op-number may run ahead of its commit-number. It bounds every uncommitted suffix, and
@@ -25,6 +26,8 @@ pub const QUEUE_MAX: usize = 4096;
 pub const CHUNK_ENTRIES_MAX: usize = 512;
 /// The most bytes of committed operations one `NewState` carries, unless a single one is larger.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// How many reads wait at a replica for what it has not executed yet.
+pub const READS_WAITING_MAX: usize = 4096;
 /// How many log records a replica may have issued that are not durable yet. Beyond, a primary prepares nothing
 /// and a backup refuses `Prepare`s.
 pub const UNSYNCED_MAX: usize = 4096;
@@ -54,6 +57,10 @@ pub const VIEW_LEAD_MAX: u64 = 1 << 32;
 pub const EPOCH_LEAD_MAX: u64 = 1 << 32;
 /// How many times the patience with an unfinished view change doubles.
 pub const BACKOFF_MAX: u32 = 5;
+/// How many mistakes of its failure detector a replica remembers: each doubles its patience.
+pub const MISTAKES_MAX: u32 = 5;
+/// How many timely signs of life take one mistake back.
+pub const TIMELY_SIGNS_MIN: u32 = 64;
 
 /// One replica's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +76,8 @@ pub struct VrConfig {
     /// When it takes checkpoints, and what they hold.
     #[serde(default)]
     pub checkpoints: VrCheckpoints,
+    /// What the group chose.
+    pub options: VrOptions,
     /// Drives the jitter of timers and nothing else.
     pub seed: u64,
     /// What a crash leaves.

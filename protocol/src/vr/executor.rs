@@ -75,6 +75,19 @@ impl<S: Service> Executor<S> {
     }
 }
 
+impl<S: Service> Executor<S> {
+    /// Whether the service says that the operation changes nothing.
+    pub(super) fn is_read(&self, operation: &[u8]) -> bool {
+        self.service.is_read(operation)
+    }
+
+    /// The answer to a read, from what is executed. It runs on a copy, which costs nothing: should it change
+    /// something after all, nobody will know.
+    pub(super) fn read(&self, operation: &[u8]) -> Bytes {
+        self.service.execute(&mut self.state.clone(), operation)
+    }
+}
+
 impl<S> Executor<S> {
     /// All of it, as it is after the operation at `op`; `log_checksum` is the log's up to there.
     pub(super) fn snapshot(&mut self, op: OpNumber, log_checksum: u64) -> Snapshot {

@@ -240,6 +240,37 @@ pub struct Pages {
     pub nodes: Vec<(NodePath, StateNode)>,
 }
 
+/// A client that settles for a past state reads at any replica (VRR §6.3). The answer is a [`Reply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// Who asks.
+    pub client: ClientId,
+    /// Its number for the request.
+    pub request_number: u64,
+    /// What is to be read.
+    pub operation: Bytes,
+    /// The largest `order` that the client was told: the answer must reflect that much.
+    pub after: u64,
+}
+
+/// The primary asks a backup for a lease (VRR §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetLease {
+    /// The primary's view.
+    pub view: ViewNumber,
+    /// When it asks, on its own clock, in nanoseconds: that is when the lease begins.
+    pub sent: u64,
+}
+
+/// A backup grants a lease: it votes in no later view until that is over (VRR §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The view whose primary holds it.
+    pub view: ViewNumber,
+    /// [`GetLease::sent`] of the question.
+    pub sent: u64,
+}
+
 /// What replicas and clients say to one another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
@@ -264,6 +295,9 @@ pub enum VrMessage {
     NewCheckpoint(NewCheckpoint),
     GetPages(GetPages),
     Pages(Pages),
+    Read(Read),
+    GetLease(GetLease),
+    Lease(Lease),
 }
 
 impl Message for VrMessage {
@@ -289,12 +323,15 @@ impl Message for VrMessage {
             Self::NewCheckpoint(_) => "NewCheckpoint",
             Self::GetPages(_) => "GetPages",
             Self::Pages(_) => "Pages",
+            Self::Read(_) => "Read",
+            Self::GetLease(_) => "GetLease",
+            Self::Lease(_) => "Lease",
         }
     }
 
     fn view(&self) -> Option<ViewNumber> {
         let view = match self {
-            Self::Request(_) => return None,
+            Self::Request(_) | Self::Read(_) => return None,
             Self::Reply(message) => message.view,
             Self::Evicted(message) => message.view,
             Self::Prepare(message) => message.view,
@@ -314,6 +351,8 @@ impl Message for VrMessage {
             Self::NewCheckpoint(message) => message.view,
             Self::GetPages(message) => message.view,
             Self::Pages(message) => message.view,
+            Self::GetLease(message) => message.view,
+            Self::Lease(message) => message.view,
         };
         Some(view)
     }
@@ -326,7 +365,8 @@ impl Message for VrMessage {
             Self::Prepare(message) => Some(message.suffix.op_number().0),
             Self::PrepareOk(message) => Some(message.op_number.0),
             Self::Commit(message) => Some(message.commit_number.0),
-            Self::StartViewChange(_) => None,
+            Self::Read(message) => Some(message.request_number),
+            Self::StartViewChange(_) | Self::GetLease(_) | Self::Lease(_) => None,
             Self::DoViewChange(message) => Some(message.suffix.op_number().0),
             Self::StartView(message) => Some(message.suffix.op_number().0),
             Self::GetState(message) => Some(message.after.0),
@@ -377,5 +417,8 @@ from_content!(
     Refused,
     NewCheckpoint,
     GetPages,
-    Pages
+    Pages,
+    Read,
+    GetLease,
+    Lease
 );

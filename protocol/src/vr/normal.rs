@@ -18,6 +18,7 @@ use super::log::{Detached, Entries, LogSuffix, OpNumber};
 use super::message::{Commit, Prepare, PrepareOk, Request};
 use super::observe::DIVERGED;
 use super::operation::Operation;
+use super::options::FailureDetector;
 use super::reconfiguration::Refusal;
 use super::replica::{
     Phase, Primary, VrEffects, VrReplica, drop_message, send_evicted, send_reply,
@@ -56,12 +57,12 @@ impl<S: Service> VrReplica<S> {
             Operation::Reconfiguration(members) => self.refusal(members),
             Operation::Service(_) | Operation::CheckEpoch => None,
         };
-        let Phase::Primary(primary) = &mut self.phase else {
+        if !matches!(self.phase, Phase::Primary(_)) {
             if matches!(request.operation, Operation::Reconfiguration(_)) {
                 self.refuse(from, request.request_number, Refusal::NotPrimary, fx);
             }
             return drop(fx, "not the primary");
-        };
+        }
         // VRR §4.1 step 2: "If the request-number s isn't larger than the information in the table it drops
         // the request, but it will re-send the response if the request is the most recent one".
         match self.executor.table().get(from) {
@@ -76,6 +77,16 @@ impl<S: Service> VrReplica<S> {
             }
             _ => {}
         }
+        if let Operation::Service(operation) = &request.operation
+            && self.executor.is_read(operation)
+            && !is_closing
+            && self.may_read_alone()
+        {
+            return self.answer_read(from, request.request_number, operation, fx);
+        }
+        let Phase::Primary(primary) = &mut self.phase else {
+            unreachable!("looked at above");
+        };
         let in_flight = primary.in_flight.get(&from);
         if in_flight.is_some_and(|latest| request.request_number <= *latest) {
             return drop(fx, "already in progress");
@@ -270,6 +281,7 @@ impl<S: Service> VrReplica<S> {
             return;
         };
         backup.heard = self.now;
+        self.detector.heard(self.now, backup.suspects);
         if backup.suspects {
             backup.suspects = false;
             self.asks[self.me] = None;
@@ -317,10 +329,13 @@ impl<S: Service> VrReplica<S> {
             return drop_message(fx, "PrepareOk", "of what was never prepared");
         }
         let progress = &mut primary.progress[from];
+        let silent = self.now.saturating_since(progress.heard);
         progress.heard = self.now;
         progress.started = true;
         progress.acknowledged = progress.acknowledged.max(message.op_number);
-        if primary.abdicated && self.hears_quorum() {
+        let resumes = primary.abdicated && self.hears_quorum();
+        self.detector.learn(silent, resumes);
+        if resumes {
             self.resume(fx);
         }
         self.commit_acknowledged(fx);
@@ -390,7 +405,10 @@ impl<S: Service> VrReplica<S> {
         let Phase::Primary(primary) = &self.phase else {
             return false;
         };
-        let patience = self.config.timeouts.abdication;
+        let patience = match self.config.options.failure_detector {
+            FailureDetector::Fixed => self.config.timeouts.abdication,
+            FailureDetector::Adaptive { .. } => self.detector.patience(),
+        };
         let heard = self
             .others()
             .filter(|index| self.now.saturating_since(primary.progress[*index].heard) <= patience);

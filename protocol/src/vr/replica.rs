@@ -9,11 +9,14 @@ use super::checkpoint::Checkpoints;
 use super::checkpoint_transfer::Fetch;
 use super::config::{VIEW_LEAD_MAX, VrConfig};
 use super::configuration::Configuration;
+use super::detector::Detector;
 use super::durable::{Durability, VrRecord};
 use super::executor::Executor;
+use super::lease::Leases;
 use super::log::{Log, OpNumber};
 use super::message::{Evicted, Prepare, Request, StartViewChange, VrMessage};
 use super::operation::Operation;
+use super::reads::WaitingReads;
 use super::reconfiguration::{Replaced, Transition};
 use super::recovery::Recovering;
 use super::suspicion::Ask;
@@ -52,6 +55,9 @@ pub struct VrReplica<S> {
     /// Which view each replica asks for, by replica number.
     pub(super) asks: Vec<Option<Ask>>,
     pub(super) durability: Durability,
+    pub(super) detector: Detector,
+    pub(super) leases: Leases,
+    pub(super) waiting_reads: WaitingReads,
     pub(super) timers: Timers,
     pub(super) jitter: Jitter,
     /// How many view changes were entered since the status was last normal.
@@ -160,6 +166,13 @@ impl<S: Service> VrReplica<S> {
             phase: Phase::Starting(None),
             asks: vec![None; members],
             durability: Durability::default(),
+            detector: Detector::new(
+                config.options.failure_detector,
+                config.timeouts.suspicion,
+                config.timeouts.heartbeat,
+            ),
+            leases: Leases::default(),
+            waiting_reads: WaitingReads::default(),
             timers: Timers::default(),
             jitter: Jitter::new(config.seed),
             attempts: 0,
@@ -184,6 +197,9 @@ impl<S: Service> VrReplica<S> {
         let from = match (from, message) {
             (Address::Client(client), VrMessage::Request(request)) => {
                 return self.on_request(client, request, fx);
+            }
+            (Address::Client(client), VrMessage::Read(read)) => {
+                return self.on_read(client, read, fx);
             }
             (Address::Replica(id), message) if id != self.config.me => (id, message),
             _ => return drop_message(fx, kind, "not for it to say"),
@@ -259,6 +275,8 @@ impl<S: Service> VrReplica<S> {
             VrMessage::StartView(message) => self.on_start_view(from, message, fx),
             VrMessage::Recovery(message) => self.on_recovery(from, message, fx),
             VrMessage::RecoveryResponse(_) => drop_message(fx, kind, "not recovering"),
+            VrMessage::GetLease(message) => self.on_get_lease(from, message, fx),
+            VrMessage::Lease(message) => self.on_lease(from, message, fx),
             _ => drop_message(fx, kind, "not for a replica to say"),
         }
     }
@@ -319,6 +337,8 @@ impl<S: Service> VrReplica<S> {
             }
             (Timer::Resend, Phase::Replaced(_)) => self.resend_start_epoch(fx),
             (Timer::Fetch, _) => self.retry_fetch(fx),
+            (Timer::Lease, Phase::Primary(_)) => self.request_leases(fx),
+            (Timer::Lease, Phase::ViewChange(_)) => self.on_lease_over(fx),
             (timer, phase) => unreachable!("{timer:?} is not set in {phase:?}"),
         }
     }
@@ -351,10 +371,12 @@ impl<S: Service> VrReplica<S> {
         // Its log has all that was chosen.
         self.fetch = None;
         self.enter(Phase::Primary(primary), fx);
+        self.detector.begin(self.now);
         self.attempts = 0;
         self.asks[self.me] = None;
         self.set_heartbeat();
         self.set_resend();
+        self.begin_leases(fx);
     }
 
     /// Becomes a backup of its view, whose log it has (durable or not: its votes wait for that).
@@ -367,6 +389,7 @@ impl<S: Service> VrReplica<S> {
             held: BTreeMap::new(),
         };
         self.enter(Phase::Backup(backup), fx);
+        self.detector.begin(self.now);
         self.attempts = 0;
         self.asks[self.me] = None;
         self.set_suspicion();
@@ -417,6 +440,7 @@ impl<S: Service> VrReplica<S> {
         if self.fetch.is_some() {
             self.set_fetch();
         }
+        self.waiting_reads.clear();
         self.note_status(fx);
     }
 
@@ -444,6 +468,7 @@ impl<S: Service> VrReplica<S> {
             self.execute(OpNumber(op), fx);
             self.checkpoint_if_due(OpNumber(op), fx);
         }
+        self.answer_waiting_reads(fx);
     }
 
     /// Executes a committed operation; the primary answers its client.
@@ -545,7 +570,7 @@ impl<S: Service> VrReplica<S> {
     }
 
     pub(super) fn set_suspicion(&mut self) {
-        let at = self.now + self.config.timeouts.suspicion;
+        let at = self.now + self.detector.patience();
         self.timers.set(Timer::Suspicion, at);
     }
 

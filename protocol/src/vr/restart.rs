@@ -12,6 +12,7 @@ impl<S: Service> VrReplica<S> {
             matches!(self.phase, Phase::Starting(None)),
             "an incarnation starts once"
         );
+        self.wait_out_forgotten_lease();
         let superblock = recovered.superblock.take().map(|record| match record {
             VrRecord::Superblock(superblock) => superblock,
             _ => panic!("another zone's record in the superblock zone"),

@@ -119,7 +119,7 @@ impl<S: Service> VrReplica<S> {
             return false;
         };
         let silence = self.now.saturating_since(backup.heard);
-        !backup.suspects && silence >= self.config.timeouts.suspicion / 2
+        !backup.suspects && silence >= self.detector.patience() / 2
     }
 
     /// Enters the latest view that a quorum asks for, if it is later than this one.

@@ -18,15 +18,18 @@ pub(super) enum Timer {
     Repair,
     /// Missing nodes of a checkpoint are asked for, whatever the status.
     Fetch,
+    /// A lease is to be renewed, or no longer forbids a vote.
+    Lease,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Heartbeat,
         Self::Resend,
         Self::Suspicion,
         Self::Repair,
         Self::Fetch,
+        Self::Lease,
     ];
 }
 

@@ -35,9 +35,9 @@ struct Choice {
 
 impl<S: Service> VrReplica<S> {
     /// VRR §4.2 step 2: votes, once nothing of the vote can be forgotten.
-    pub(super) fn send_do_view_change(&self, fx: &mut VrEffects) {
+    pub(super) fn send_do_view_change(&mut self, fx: &mut VrEffects) {
         let primary = self.primary_of(self.view);
-        if primary == self.me {
+        if primary == self.me || self.is_bound_by_lease() {
             return;
         }
         let message = DoViewChange {
@@ -95,6 +95,10 @@ impl<S: Service> VrReplica<S> {
 
     /// VRR §4.2 step 3, as far as it gets: each event that may have removed an obstacle leads here.
     pub(super) fn try_start_view(&mut self, fx: &mut VrEffects) {
+        // Its own vote is one of those that a lease forbids.
+        if matches!(self.phase, Phase::ViewChange(_)) && self.is_bound_by_lease() {
+            return;
+        }
         let Phase::ViewChange(phase) = &self.phase else {
             return;
         };

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use viewstorm_protocol::vr::{
-    CheckpointRecord, DIVERGED, DurabilityMode, OpNumber, VrCheckpoints, VrClient,
-    VrClientTimeouts, VrConfig, VrMessage, VrRecord, VrReplica, VrTimeouts,
+    CheckpointRecord, DIVERGED, DurabilityMode, OpNumber, Reads, VrCheckpoints, VrClient,
+    VrClientTimeouts, VrConfig, VrMessage, VrOptions, VrRecord, VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
     Address, Client, ClientEffects, ClientId, Completion, Digest, Effect, Effects, EpochNumber,
@@ -25,14 +25,23 @@ impl Service for SwapRegister {
     fn execute(&self, state: &mut State, operation: &[u8]) -> Bytes {
         let key = Bytes::from_static(b"register");
         let before = state.get(&key).cloned().unwrap_or_default();
-        state.put(key, Bytes::copy_from_slice(operation));
-        state.put(
-            Bytes::copy_from_slice(operation),
-            Bytes::from_static(&[0; 48]),
-        );
+        if !self.is_read(operation) {
+            state.put(key, Bytes::copy_from_slice(operation));
+            state.put(
+                Bytes::copy_from_slice(operation),
+                Bytes::from_static(&[0; 48]),
+            );
+        }
         before
     }
+
+    fn is_read(&self, operation: &[u8]) -> bool {
+        operation == READ
+    }
 }
+
+/// The operation that answers with the value and replaces nothing.
+pub(crate) const READ: &[u8] = b"?";
 
 /// A message under way.
 #[derive(Clone, Debug)]
@@ -154,6 +163,23 @@ pub(crate) struct Node {
     incarnation: u64,
     /// It was in normal status once: an empty disk is a lost one.
     has_taken_part: bool,
+    /// How far its clock's rate is from true time, in millionths.
+    pub(crate) drift_ppm: i64,
+}
+
+impl Node {
+    /// What its clock shows.
+    fn local(&self, now: Instant) -> Instant {
+        let nanos = i128::from(now.as_nanos()) * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
+        Instant::from_nanos(nanos as u64)
+    }
+
+    /// When its clock shows `local`.
+    fn global(&self, local: Instant) -> Instant {
+        let rate = i128::from(1_000_000 + self.drift_ppm);
+        let nanos = (i128::from(local.as_nanos()) * 1_000_000 + rate - 1) / rate;
+        Instant::from_nanos(nanos as u64)
+    }
 }
 
 pub(crate) struct Session {
@@ -164,6 +190,8 @@ pub(crate) struct Session {
     pub(crate) completions: Vec<Completion>,
     /// What came of its reconfigurations.
     pub(crate) reconfigured: Vec<Result<EpochNumber, String>>,
+    /// The largest `order` that anybody had been told when it asked, by request.
+    told_before: Vec<u64>,
 }
 
 impl Session {
@@ -202,6 +230,9 @@ pub(crate) struct Cluster {
     members: usize,
     /// Of the replicas that start from now on.
     pub(crate) checkpoints: VrCheckpoints,
+    options: VrOptions,
+    /// The largest `order` that anybody was told.
+    told: u64,
     /// The oracle looks away: messages lie.
     pub(crate) unjudged: bool,
     /// Prints everything.
@@ -211,7 +242,17 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster of `members` fresh replicas and `clients` sessions. Nothing has happened yet.
     pub(crate) fn unstarted(members: usize, clients: usize, seed: u64) -> Self {
-        Self::unstarted_with_spares(members, 0, clients, seed)
+        Self::unstarted_with(members, clients, seed, VrOptions::default())
+    }
+
+    /// The same, of replicas that chose these options.
+    pub(crate) fn unstarted_with(
+        members: usize,
+        clients: usize,
+        seed: u64,
+        options: VrOptions,
+    ) -> Self {
+        Self::unstarted_with_spares(members, 0, clients, seed, options)
     }
 
     /// The same, with replicas that are no members yet.
@@ -220,6 +261,7 @@ impl Cluster {
         spares: usize,
         clients: usize,
         seed: u64,
+        options: VrOptions,
     ) -> Self {
         let nodes = members + spares;
         let node = |_| Node {
@@ -230,6 +272,7 @@ impl Cluster {
             syncs: true,
             incarnation: 0,
             has_taken_part: false,
+            drift_ppm: 0,
         };
         let ids: Vec<_> = (0..nodes as u16).map(ReplicaId).collect();
         let (replicas, spares) = ids.split_at(members);
@@ -238,13 +281,18 @@ impl Cluster {
                 endpoint: index as u16,
                 session: index as u64,
             };
+            let core = VrClient::new(id, replicas.to_vec(), VrClientTimeouts::default());
+            let core = match options.reads {
+                Reads::Backup => core.reading_at_backups(|operation| operation == READ),
+                Reads::Log | Reads::Lease(_) => core,
+            };
             Session {
-                core: VrClient::new(id, replicas.to_vec(), VrClientTimeouts::default())
-                    .with_spares(spares),
+                core: core.with_spares(spares),
                 id,
                 operations: Vec::new(),
                 completions: Vec::new(),
                 reconfigured: Vec::new(),
+                told_before: Vec::new(),
             }
         };
         Self {
@@ -262,6 +310,8 @@ impl Cluster {
             records: 0,
             members,
             checkpoints: VrCheckpoints::default(),
+            options,
+            told: 0,
             unjudged: false,
             trace: std::env::var_os("VR_TRACE").is_some(),
         }
@@ -292,9 +342,21 @@ impl Cluster {
         clients: usize,
         durability: DurabilityMode,
     ) -> Self {
-        let mut cluster = Self::unstarted_with_spares(members, spares, clients, 7);
+        let mut cluster =
+            Self::unstarted_with_spares(members, spares, clients, 7, VrOptions::default());
         cluster.durability = durability;
         for index in 0..members + spares {
+            cluster.restart(index);
+        }
+        cluster.round();
+        cluster.sent.clear();
+        cluster
+    }
+
+    /// A cluster of replicas that chose these options, which has started in view 0.
+    pub(crate) fn with_options(members: usize, clients: usize, options: VrOptions) -> Self {
+        let mut cluster = Self::unstarted_with(members, clients, 7, options);
+        for index in 0..members {
             cluster.restart(index);
         }
         cluster.round();
@@ -346,6 +408,8 @@ impl Cluster {
             spares: (members..nodes).map(ReplicaId).collect(),
             timeouts: VrTimeouts::default(),
             checkpoints: self.checkpoints,
+            options: self.options,
+
             seed: self.seed ^ (index as u64) << 32 ^ node.incarnation,
         };
         node.core = Some(VrReplica::new(config, SwapRegister));
@@ -382,6 +446,7 @@ impl Cluster {
         let mut effects = ClientEffects::default();
         let session = &mut self.sessions[client];
         session.operations.push(operation.clone());
+        session.told_before.push(self.told);
         session.core.invoke(self.now, operation, &mut effects);
         self.carry_out_client(client, effects);
     }
@@ -442,7 +507,7 @@ impl Cluster {
         let replicas = self
             .nodes
             .iter()
-            .map(|node| node.core.as_ref()?.next_timeout());
+            .map(|node| Some(node.global(node.core.as_ref()?.next_timeout()?)));
         let clients = self
             .sessions
             .iter()
@@ -564,9 +629,10 @@ impl Cluster {
             eprintln!("{} r{index} <- {event:?}", self.now);
         }
         let node = &mut self.nodes[index];
+        let now = node.local(self.now);
         let core = node.core.as_mut().expect("it is up");
         let before = (core.view(), core.log_view(), core.commit_number());
-        core.step(self.now, event, &mut node.effects);
+        core.step(now, event, &mut node.effects);
         node.has_taken_part |= core.status() == Status::Normal;
         let after = (core.view(), core.log_view(), core.commit_number());
         assert!(
@@ -618,8 +684,11 @@ impl Cluster {
             self.transmit(from, Address::Replica(to), message);
         }
         let session = &mut self.sessions[client];
-        session.completions.extend(effects.completion);
         session.reconfigured.extend(effects.reconfigured);
+        if let Some(completion) = effects.completion {
+            self.told = self.told.max(completion.order);
+            session.completions.push(completion);
+        }
     }
 
     /// Theorem: whatever two replicas have committed at one op-number is the same, and a majority has it
@@ -695,21 +764,48 @@ impl Cluster {
     pub(crate) fn acknowledged_results_are_of_one_order(&self) {
         let mut register = Bytes::new();
         let mut results = BTreeMap::new();
+        let mut values = BTreeMap::from([(0, Bytes::new())]);
         let executed = self.oracle.executed.values();
         for (expected, (order, client, request, _)) in (1..).zip(executed) {
             assert_eq!(*order, expected, "orders have no gaps");
             let session = &self.sessions[usize::from(client.endpoint)];
             let operation = session.operations[*request as usize - 1].clone();
-            let result = std::mem::replace(&mut register, operation);
+            let result = match operation == READ {
+                true => register.clone(),
+                false => std::mem::replace(&mut register, operation),
+            };
+            values.insert(*order, register.clone());
             let twice = results.insert((*client, *request), (result, *order));
             assert!(twice.is_none(), "{client} {request} was executed twice");
         }
         for session in &self.sessions {
+            let mut seen = 0;
             for (request, completion) in (1..).zip(&session.completions) {
-                let (result, order) = results
-                    .get(&(session.id, request))
-                    .expect("what was acknowledged was executed");
-                assert_eq!((&completion.result, completion.order), (result, *order));
+                let is_read = session.operations[request as usize - 1] == READ;
+                let executed = results.get(&(session.id, request));
+                let inside = executed.is_some_and(|(result, order)| {
+                    (&completion.result, completion.order) == (result, *order)
+                });
+                let outside = is_read && values.get(&completion.order) == Some(&completion.result);
+                assert!(
+                    inside || outside,
+                    "{} {request}: {completion:?}",
+                    session.id
+                );
+                // What it was told before, it sees; and all that anybody was told, unless it settles for less.
+                assert!(
+                    completion.order >= seen,
+                    "{} {request} goes back",
+                    session.id
+                );
+                seen = completion.order;
+                let told = session.told_before[request as usize - 1];
+                let settles = is_read && self.options.reads == Reads::Backup;
+                assert!(
+                    settles || completion.order >= told,
+                    "{} {request}: stale",
+                    session.id
+                );
             }
         }
     }

@@ -2,8 +2,11 @@
 
 mod checkpoints;
 mod cluster;
+mod costs;
 mod interleavings;
+mod liveness;
 mod paper;
+mod reads;
 mod reconfiguration;
 mod recovery;
 mod schedules;

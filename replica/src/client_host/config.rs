@@ -21,6 +21,8 @@ pub struct ClientHostConfig {
     pub endpoints: Vec<ClientEndpoint>,
     /// How patient the sessions are.
     pub timeouts: ClientTimeouts,
+    /// Whether the sessions read at any replica, and settle for the past.
+    pub backup_reads: bool,
     /// The run's clock.
     pub clock: RunClock,
     /// Drives the jitter of the dial loops and nothing else.

@@ -9,7 +9,8 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use viewstorm_protocol::vr::VrClient;
-use viewstorm_protocol::{Client, ClientId, Completion, EpochNumber, ReplicaId};
+use viewstorm_protocol::{Client, ClientId, Completion, EpochNumber, ReplicaId, Service};
+use viewstorm_workloads::RegisterService;
 
 use super::endpoint::{Endpoints, Inbox};
 use super::work::{Host, Order, work};
@@ -179,8 +180,14 @@ fn run(
         ProtocolKind::Vr => {
             let (replicas, timeouts) = (config.replicas.clone(), config.timeouts.vr);
             let spares = config.spares.clone();
-            let factory =
-                move |id| VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares);
+            let backup_reads = config.backup_reads;
+            let factory = move |id| {
+                let client = VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares);
+                match backup_reads {
+                    true => client.reading_at_backups(|read| RegisterService.is_read(read)),
+                    false => client,
+                }
+            };
             run_sessions(config, tap, orders, events, started, Box::new(factory));
         }
     }

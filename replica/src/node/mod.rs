@@ -9,4 +9,4 @@ mod trace_file;
 mod turn;
 
 pub use error::ReplicaError;
-pub use run::{run_replica, run_replica_on};
+pub use run::{run_replica, run_replica_core, run_replica_on};

@@ -30,12 +30,36 @@ const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 /// Runs a replica process until it is told to stop: commands on standard input, reports on standard output. It
 /// dies with its parent. An error was reported when it is returned; the process then exits with code 1.
 pub fn run_replica(config: ReplicaConfig, tap: Box<dyn TapControl>) -> Result<(), ReplicaError> {
+    let channel = standard_channel(&config)?;
+    run_replica_on(config, tap, channel)
+}
+
+/// The same with a core of the caller's.
+pub fn run_replica_core<P>(
+    config: ReplicaConfig,
+    tap: Box<dyn TapControl>,
+    core: P,
+) -> Result<(), ReplicaError>
+where
+    P: Protocol,
+    P::Message: Send + 'static,
+    P::Record: Send + 'static,
+{
+    let mut channel = standard_channel(&config)?;
+    let checked = config.check().map_err(ReplicaError::from);
+    checked
+        .and_then(|()| run_core(&config, tap, &mut channel, core))
+        .map_err(|error| report_fatal(&mut channel, error))
+}
+
+/// Commands on standard input, reports on standard output, and an end with the parent.
+fn standard_channel(config: &ReplicaConfig) -> Result<ControlChannel, ReplicaError> {
     report_panics();
     let mut channel = ControlChannel::standard();
-    if let Err(error) = die_with_parent(config.parent_pid) {
-        return Err(report_fatal(&mut channel, error));
+    match die_with_parent(config.parent_pid) {
+        Ok(()) => Ok(channel),
+        Err(error) => Err(report_fatal(&mut channel, error)),
     }
-    run_replica_on(config, tap, channel)
 }
 
 /// Runs a replica until it is told to stop, on this thread, over any control channel.
@@ -68,6 +92,7 @@ fn run(
                 spares: config.spares.clone(),
                 timeouts: config.timeouts,
                 checkpoints: config.checkpoints,
+                options: config.options,
                 seed: config.seed,
                 durability: config.durability,
                 // A clock that all starts on this machine share never shows the same again.

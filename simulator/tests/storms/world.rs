@@ -8,7 +8,7 @@ use std::time::Duration;
 use viewstorm_history::Timestamp;
 use viewstorm_nemesis::{Observation, Topology};
 use viewstorm_protocol::vr::{
-    DIVERGED, VrCheckpoints, VrClient, VrClientTimeouts, VrConfig, VrReplica, VrTimeouts,
+    DIVERGED, VrCheckpoints, VrClient, VrClientTimeouts, VrConfig, VrOptions, VrReplica, VrTimeouts,
 };
 use viewstorm_protocol::{
     ClientId, Completion, ProtocolEvent, ReplicaId, Status, TraceEvent, TraceRecord,
@@ -76,6 +76,7 @@ impl World {
                         interval,
                         ..VrCheckpoints::default()
                     },
+                    options: VrOptions::default(),
                     seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
                 };
                 VrReplica::new(config, SwapRegister)

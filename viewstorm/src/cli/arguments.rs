@@ -324,6 +324,9 @@ pub struct ReplicaArguments {
     /// The replica's configuration.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Run the message pattern of the protocol and nothing else, to be measured.
+    #[arg(long, hide = true)]
+    pub pattern: bool,
 }
 
 /// `viewstorm bench`.
@@ -340,6 +343,31 @@ pub enum BenchVerb {
     /// The floors no system on this machine gets under: datagram and QUIC round trips, one hop through the
     /// relay, fdatasync, a signature.
     Floors(FloorsArguments),
+    /// How fast VR is: its message pattern without VR over the same transport, the disk, then VR in each durability
+    /// mode with 1, 64 and 512 clients, five replicas, and the time from a primary's end to the next answer.
+    #[command(after_help = "Examples:\n  viewstorm bench vr\n  \
+        viewstorm bench vr --repeats 5 --json")]
+    Vr(BenchVrArguments),
+}
+
+/// `viewstorm bench vr`.
+#[derive(Debug, Args)]
+pub struct BenchVrArguments {
+    /// How long each cell is measured each time, in seconds.
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// How many times the whole table is measured; it shows the medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repeats: u32,
+    /// How many times the primary is killed.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub kills: u32,
+    /// Only cells whose name contains this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub only: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `viewstorm bench floors`.

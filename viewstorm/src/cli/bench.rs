@@ -1,15 +1,69 @@
 //! `viewstorm bench`.
 
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::Exit;
-use super::arguments::{BenchArguments, BenchVerb, FloorsArguments};
-use crate::bench::{Floor, measure, relay_rate};
+use super::arguments::{BenchArguments, BenchVerb, BenchVrArguments, FloorsArguments};
+use crate::bench::{Floor, VrBenchOptions, measure, measure_vr, relay_rate};
 
 pub(super) fn bench(arguments: &BenchArguments) -> anyhow::Result<Exit> {
     match &arguments.what {
         BenchVerb::Floors(arguments) => floors(arguments),
+        BenchVerb::Vr(arguments) => vr(arguments),
     }
+}
+
+fn vr(arguments: &BenchVrArguments) -> anyhow::Result<Exit> {
+    let seconds = arguments.seconds;
+    if !(seconds.is_finite() && seconds > 0.0 && seconds <= 600.0) {
+        eprintln!("viewstorm: --seconds {seconds}: write a number above 0, at most 600");
+        return Ok(Exit::Plan);
+    }
+    let options = VrBenchOptions {
+        length: Duration::from_secs_f64(seconds),
+        repeats: arguments.repeats,
+        kills: arguments.kills,
+        only: arguments.only.clone(),
+    };
+    let executable = std::env::current_exe().context("this program")?;
+    let bench = measure_vr(&options, &executable, Path::new("."))?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&bench)?);
+        return Ok(Exit::Expected);
+    }
+    let [before, after] = bench.load_average;
+    println!("load average {before:.2} before, {after:.2} after");
+    println!(
+        "{:<36} {:>10} {:>10} {:>10}  bound",
+        "cell", "op/s", "p50 us", "p99 us"
+    );
+    let sync = "fdatasync, three writers";
+    println!("{sync:<36} {:>10} {:>10.0}", "", bench.fdatasync_us);
+    for cell in &bench.cells {
+        let bound = cell.bound.as_ref().map_or(String::new(), |(words, met)| {
+            format!("{words}: {}", if *met { "met" } else { "missed" })
+        });
+        println!(
+            "{:<36} {:>10.0} {:>10.0} {:>10.0}  {bound}",
+            cell.name, cell.ops_per_second, cell.p50_us, cell.p99_us
+        );
+    }
+    if let Some(failover) = &bench.failover {
+        let met = failover.p90_ms <= failover.bound_ms;
+        println!(
+            "failover, {} kills: p50 {:.0} ms, p90 {:.0} ms, max {:.0} ms; p90 at most {:.0} ms: {}",
+            failover.kills,
+            failover.p50_ms,
+            failover.p90_ms,
+            failover.max_ms,
+            failover.bound_ms,
+            if met { "met" } else { "missed" }
+        );
+    }
+    Ok(Exit::Expected)
 }
 
 fn floors(arguments: &FloorsArguments) -> anyhow::Result<Exit> {

@@ -1,10 +1,11 @@
 //! `viewstorm replica --config FILE`: the one binary runs everything.
 
 use tracing_subscriber::EnvFilter;
-use viewstorm_replica::{ReplicaConfig, run_replica};
+use viewstorm_replica::{ReplicaConfig, run_replica, run_replica_core};
 
 use super::Exit;
 use super::arguments::ReplicaArguments;
+use crate::bench::Pattern;
 use crate::worlds::NemesisTap;
 
 /// What the replica's log is filtered by; RUST_LOG in the environment says otherwise.
@@ -24,6 +25,12 @@ pub(super) fn replica(arguments: &ReplicaArguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Plan);
         }
     };
-    run_replica(config, Box::new(NemesisTap::default()))?;
+    let tap = Box::new(NemesisTap::default());
+    if arguments.pattern {
+        let pattern = Pattern::new(config.me, config.replicas.clone());
+        run_replica_core(config, tap, pattern)?;
+    } else {
+        run_replica(config, tap)?;
+    }
     Ok(Exit::Expected)
 }

@@ -16,6 +16,8 @@ use super::{duration, keys};
 const CHECKPOINT_INTERVAL_MAX: u64 = 1 << 20;
 /// The most replicas that one machine is asked to run.
 const MAX_REPLICAS: u16 = 64;
+/// A clock whose rate is off by half is none.
+const MAX_DRIFT_PPM: u32 = 500_000;
 
 /// The replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,8 +39,38 @@ pub struct Cluster {
     pub fence_incarnations: bool,
     /// Every how many operations a replica takes a checkpoint. Default: 1024.
     pub checkpoint_interval: u64,
+    /// How a backup tells a dead primary from a slow one. Default: fixed.
+    pub failure_detector: FailureDetector,
+    /// Where reads are answered. Default: log.
+    pub reads: Reads,
+    /// How far the rate of any clock is from that of true time at most, in millionths: leases assume it, and
+    /// nothing else does. Default: 1000.
+    pub max_drift_ppm: u32,
     /// How long the protocol waits for what.
     pub timeouts: Timeouts,
+}
+
+choice! {
+    /// How a backup tells a dead primary from a slow one.
+    pub enum FailureDetector {
+        /// It has been silent for `suspicion`.
+        Fixed = "fixed",
+        /// It has been silent for longer than it used to be: `suspicion` at first, then between
+        /// `suspicion-floor` and `suspicion-cap`.
+        Adaptive = "adaptive",
+    }
+}
+
+choice! {
+    /// Where reads are answered.
+    pub enum Reads {
+        /// Through the log, as everything else.
+        Log = "log",
+        /// By the primary alone, as long as it holds leases.
+        Lease = "lease",
+        /// By any replica: perhaps stale, never earlier than what the client has seen.
+        Backup = "backup",
+    }
 }
 
 choice! {
@@ -63,6 +95,7 @@ choice! {
 
 /// How long the protocol waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Timeouts {
     /// An idle primary says that it is alive after this long. Default: 20ms.
     #[serde(serialize_with = "duration::serialize")]
@@ -70,9 +103,18 @@ pub struct Timeouts {
     /// A backup that has heard nothing from the primary for this long starts a view change. Default: 250ms.
     #[serde(serialize_with = "duration::serialize")]
     pub suspicion: Duration,
+    /// The least patience of an adaptive failure detector. Default: 60ms.
+    #[serde(serialize_with = "duration::serialize")]
+    pub suspicion_floor: Duration,
+    /// The most patience of an adaptive failure detector. Default: 2s.
+    #[serde(serialize_with = "duration::serialize")]
+    pub suspicion_cap: Duration,
     /// Whoever waits for an answer asks again after this long. Default: 100ms.
     #[serde(serialize_with = "duration::serialize")]
     pub resend: Duration,
+    /// How long a lease is. No longer than `suspicion`, it does not delay a view change. Default: 150ms.
+    #[serde(serialize_with = "duration::serialize")]
+    pub lease: Duration,
 }
 
 impl Default for Cluster {
@@ -85,6 +127,9 @@ impl Default for Cluster {
             base_port: None,
             fence_incarnations: true,
             checkpoint_interval: CHECKPOINT_INTERVAL,
+            failure_detector: FailureDetector::Fixed,
+            reads: Reads::Log,
+            max_drift_ppm: 1000,
             timeouts: Timeouts::default(),
         }
     }
@@ -95,7 +140,10 @@ impl Default for Timeouts {
         Self {
             heartbeat: Duration::from_millis(20),
             suspicion: Duration::from_millis(250),
+            suspicion_floor: Duration::from_millis(60),
+            suspicion_cap: Duration::from_secs(2),
             resend: Duration::from_millis(100),
+            lease: Duration::from_millis(150),
         }
     }
 }
@@ -148,6 +196,13 @@ impl Cluster {
             checkpoint_interval: section
                 .integer("checkpoint-interval", 1..=CHECKPOINT_INTERVAL_MAX)
                 .or(default.checkpoint_interval),
+            failure_detector: section
+                .choice("failure-detector")
+                .or(default.failure_detector),
+            reads: section.choice("reads").or(default.reads),
+            max_drift_ppm: section
+                .integer("max-drift-ppm", 0..=MAX_DRIFT_PPM)
+                .or(default.max_drift_ppm),
             timeouts: Timeouts::read(&mut section),
         };
         section.finish();
@@ -173,6 +228,15 @@ impl Timeouts {
         let heartbeat = section.duration("heartbeat", LEAST);
         let suspicion = section.duration("suspicion", LEAST);
         let resend = section.duration("resend", LEAST).or(default.resend);
+        let lease = section.duration("lease", LEAST).or(default.lease);
+        let floor = section.duration("suspicion-floor", LEAST);
+        let cap = section.duration("suspicion-cap", LEAST);
+        if let (Some((floor, floor_span)), Some((cap, cap_span))) = (
+            floor.clone().known(default.suspicion_floor),
+            cap.clone().known(default.suspicion_cap),
+        ) {
+            check_cap(&section, (floor, floor_span), (cap, cap_span));
+        }
         let known = (
             heartbeat.clone().known(default.heartbeat),
             suspicion.clone().known(default.suspicion),
@@ -184,8 +248,33 @@ impl Timeouts {
         Self {
             heartbeat: heartbeat.or(default.heartbeat),
             suspicion: suspicion.or(default.suspicion),
+            suspicion_floor: floor.or(default.suspicion_floor),
+            suspicion_cap: cap.or(default.suspicion_cap),
             resend,
+            lease,
         }
+    }
+}
+
+/// The least patience is not more than the most.
+fn check_cap(
+    section: &Section<'_, '_>,
+    (floor, floor_span): (Duration, Option<Span>),
+    (cap, cap_span): (Duration, Option<Span>),
+) {
+    let Some(span) = cap_span.as_ref().or(floor_span.as_ref()) else {
+        return;
+    };
+    if cap < floor {
+        let (cap, floor) = (duration::write(cap), duration::write(floor));
+        let title = format!("patience of at most {cap} and at least {floor}");
+        let error = PlanError::at(
+            span,
+            title,
+            "`suspicion-cap` must not be shorter than `suspicion-floor`",
+        );
+        let other = floor_span.as_ref().filter(|_| cap_span.is_some());
+        section.note(error.and(other, "the floor"));
     }
 }
 

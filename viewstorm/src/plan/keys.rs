@@ -28,9 +28,19 @@ pub(super) const CLUSTER: &[&str] = &[
     "base-port",
     "fence-incarnations",
     "checkpoint-interval",
+    "failure-detector",
+    "reads",
+    "max-drift-ppm",
 ];
 /// `[cluster.timeouts]`
-pub(super) const TIMEOUTS: &[&str] = &["heartbeat", "suspicion", "resend"];
+pub(super) const TIMEOUTS: &[&str] = &[
+    "heartbeat",
+    "suspicion",
+    "suspicion-floor",
+    "suspicion-cap",
+    "resend",
+    "lease",
+];
 /// `[workload]`
 pub(super) const WORKLOAD: &[&str] = &[
     "kind",

@@ -28,7 +28,7 @@ mod suggest;
 mod workload;
 
 pub use check::{ALWAYS_CHECKED, Bounds, Check, Expect, Liveness, SeedQuantifier};
-pub use cluster::{Cluster, Durability, Protocol, Timeouts};
+pub use cluster::{Cluster, Durability, FailureDetector, Protocol, Reads, Timeouts};
 pub use duration::write as duration_text;
 pub use error::{PlanError, PlanErrors};
 pub use model::{Model, Network, Nodes, Timing};

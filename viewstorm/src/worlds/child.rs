@@ -16,16 +16,18 @@ const LINE_MAX: u64 = 1 << 20;
 
 /// What a replica's process is started with.
 #[derive(Clone, Debug)]
-pub(super) struct ChildSpec {
-    pub(super) executable: PathBuf,
-    pub(super) config: PathBuf,
+pub(crate) struct ChildSpec {
+    pub(crate) executable: PathBuf,
+    pub(crate) config: PathBuf,
     /// Where its standard error goes, appended.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
+    /// Whether it runs the message pattern alone, to be measured.
+    pub(crate) pattern: bool,
 }
 
 /// What a replica's process says of itself.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum ChildEvent {
+pub(crate) enum ChildEvent {
     /// A report.
     Report(control::Report),
     /// A line that is none.
@@ -36,7 +38,7 @@ pub(super) enum ChildEvent {
 
 /// A replica's process. Dropping it ends the process and waits for its threads.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     process: Arc<Process>,
     commands: ChildStdin,
     listener: Option<JoinHandle<()>>,
@@ -44,7 +46,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the process. `tell` is called on a thread of the child's own.
-    pub(super) fn start(
+    pub(crate) fn start(
         spec: &ChildSpec,
         tell: impl Fn(ChildEvent) + Send + 'static,
     ) -> Result<Self, String> {
@@ -53,6 +55,9 @@ impl Child {
         let log = log.map_err(error(spec.log.display().to_string()))?;
         let mut command = Command::new(&spec.executable);
         command.arg("replica").arg("--config").arg(&spec.config);
+        if spec.pattern {
+            command.arg("--pattern");
+        }
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,7 +94,7 @@ impl Child {
         self.commands.write_all(&line)
     }
 
-    pub(super) fn kill(&self) -> io::Result<()> {
+    pub(crate) fn kill(&self) -> io::Result<()> {
         self.process.kill()
     }
 

@@ -10,6 +10,7 @@ mod simulated;
 mod timeouts;
 mod trace_files;
 
+pub(crate) use child::{Child, ChildEvent, ChildSpec};
 pub use nemesis_tap::NemesisTap;
 pub use open::{capabilities, open};
 pub use processes::{ProcessWorld, ProcessWorldOptions};

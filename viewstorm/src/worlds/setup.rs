@@ -20,7 +20,7 @@ use super::machine::Machine;
 use super::processes::{LOOPBACK, ProcessWorldOptions};
 use super::timeouts;
 use crate::judge::trace_file;
-use crate::plan::{Cluster, Durability, Protocol};
+use crate::plan::{Cluster, Durability, Protocol, Reads};
 use crate::world::WorldError;
 
 /// All pairs of nodes that speak to one another, the one that dials first: the replica with the lower id, and
@@ -132,6 +132,7 @@ impl Setup {
             timeouts: ClientTimeouts {
                 vr: timeouts::vr_client(&self.cluster.timeouts),
             },
+            backup_reads: self.cluster.reads == Reads::Backup,
             clock: self.clock,
             seed: self.seed.stream("client host").0,
             probe_token: self.probe_token(),
@@ -171,6 +172,7 @@ impl Setup {
             executable: self.executable.clone(),
             config: path,
             log: self.log(id),
+            pattern: false,
         })
     }
 
@@ -212,6 +214,7 @@ impl Setup {
             clock: None,
             timeouts: timeouts::vr(&self.cluster.timeouts),
             checkpoints: self.cluster.checkpoints(),
+            options: timeouts::vr_options(&self.cluster),
             dial,
             answer,
             credentials: self.credentials[&node].clone(),

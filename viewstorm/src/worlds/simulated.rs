@@ -6,13 +6,13 @@ use bytes::Bytes;
 use viewstorm_history::{Seed, Timestamp};
 use viewstorm_nemesis::{Action, Capability, Topology};
 use viewstorm_protocol::vr::{VrClient, VrConfig, VrReplica};
-use viewstorm_protocol::{ClientId, Incarnation, Observe, ReplicaId};
+use viewstorm_protocol::{ClientId, Incarnation, Observe, ReplicaId, Service};
 use viewstorm_simulator::{InvariantViolation, Simulation, SimulationConfig, Theorem, TraceSink};
 use viewstorm_workloads::RegisterService;
 
 use super::setup::durability;
 use super::timeouts;
-use crate::plan::{Cluster, Protocol};
+use crate::plan::{Cluster, Protocol, Reads};
 use crate::world::{BrokenTheorem, Occurrence, World, WorldError, WorldFacts};
 
 /// What a simulated world is made of.
@@ -67,6 +67,8 @@ impl SimulatedWorld {
         let (replicas, spares) = cluster.groups();
         let (seed, patience, checkpoints) = (*seed, cluster.timeouts, cluster.checkpoints());
         let durability = durability(cluster.durability);
+        let reads = cluster.reads;
+        let choices = timeouts::vr_options(cluster);
         let (group, beside) = (replicas.clone(), spares.clone());
         let replica = move |me: ReplicaId, incarnation: Incarnation| {
             let config = VrConfig {
@@ -77,13 +79,18 @@ impl SimulatedWorld {
                 spares: beside.clone(),
                 timeouts: timeouts::vr(&patience),
                 checkpoints,
+                options: choices,
                 seed: seed.stream(&format!("replica {me} {}", incarnation.0)).0,
             };
             VrReplica::new(config, RegisterService)
         };
         let client = move |id: ClientId| {
             let timeouts = timeouts::vr_client(&patience);
-            VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares)
+            let client = VrClient::new(id, replicas.clone(), timeouts).with_spares(&spares);
+            match reads {
+                Reads::Backup => client.reading_at_backups(|read| RegisterService.is_read(read)),
+                Reads::Log | Reads::Lease => client,
+            }
         };
         let ids = topology.replica_ids().collect();
         Self {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use viewstorm::plan::{
-    Arrival, Bounds, Check, Cluster, Durability, Expect, Faults, Liveness, Mix, Model, Network,
-    Nodes, Pauses, Plan, Protocol, Run, SeedQuantifier, Timeouts, Timing, Workload, WorkloadKind,
-    World, WorldKind,
+    Arrival, Bounds, Check, Cluster, Durability, Expect, FailureDetector, Faults, Liveness, Mix,
+    Model, Network, Nodes, Pauses, Plan, Protocol, Reads, Run, SeedQuantifier, Timeouts, Timing,
+    Workload, WorkloadKind, World, WorldKind,
 };
 use viewstorm_checker::Validity;
 use viewstorm_history::Seed;
@@ -51,6 +51,12 @@ prop_compose! {
         heartbeat in duration(1_000_000..1_000_000_000),
         longer in duration(1..10_000_000_000),
         resend in duration(1_000_000..10_000_000_000),
+        suspicion_floor in duration(1_000_000..1_000_000_000),
+        wider in duration(0..10_000_000_000),
+        lease in duration(1_000_000..10_000_000_000),
+        failure_detector in prop::sample::select(vec![FailureDetector::Fixed, FailureDetector::Adaptive]),
+        reads in prop::sample::select(vec![Reads::Log, Reads::Lease, Reads::Backup]),
+        max_drift_ppm in 0u32..=500_000,
     ) -> Cluster {
         Cluster {
             protocol: Protocol::Vr,
@@ -60,7 +66,17 @@ prop_compose! {
             base_port,
             fence_incarnations,
             checkpoint_interval,
-            timeouts: Timeouts { heartbeat, suspicion: heartbeat + longer, resend },
+            failure_detector,
+            reads,
+            max_drift_ppm,
+            timeouts: Timeouts {
+                heartbeat,
+                suspicion: heartbeat + longer,
+                suspicion_floor,
+                suspicion_cap: suspicion_floor + wider,
+                resend,
+                lease,
+            },
         }
     }
 }

@@ -77,6 +77,7 @@ impl Clients {
             spares: Vec::new(),
             endpoints: (0..endpoints).map(endpoint).collect(),
             timeouts: ClientTimeouts::default(),
+            backup_reads: false,
             clock: cluster.clock,
             seed: 1,
             probe_token: TOKEN,

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc::Sender;
-use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrTimeouts};
+use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrOptions, VrTimeouts};
 use viewstorm_protocol::{NodeId, ReplicaId, Status};
 use viewstorm_replica::control::{COMMANDS_MAX, Command, CommandError, ControlChannel, Report};
 use viewstorm_replica::{
@@ -121,6 +121,7 @@ impl Cluster {
             clock: None,
             timeouts: VrTimeouts::default(),
             checkpoints: VrCheckpoints::default(),
+            options: VrOptions::default(),
             dial: (id + 1..self.size)
                 .map(NodeId::replica)
                 .map(route)

@@ -30,6 +30,9 @@ pub(super) const MESSAGE_KINDS: &[&str] = &[
     "StartView",
     "GetState",
     "NewState",
+    "Read",
+    "GetLease",
+    "Lease",
     "Recovery",
     "RecoveryResponse",
     "Reconfiguration",
@@ -58,6 +61,9 @@ pub(super) const EPOCH_KINDS: &[&str] = &[
     "GetPages",
     "Pages",
 ];
+/// Those of them that are said only where reads are answered outside the log: `"any"` kind of message is none of
+/// these, so that a storm does not wait for what never comes.
+pub(super) const READ_KINDS: &[&str] = &["Read", "GetLease", "Lease"];
 /// The shortest delay: below, a busy machine is no different.
 pub(super) const LEAST_DELAY: Duration = Duration::from_millis(1);
 

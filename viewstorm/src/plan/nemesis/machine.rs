@@ -80,7 +80,7 @@ const STEPS: &[(&str, CrashStep)] = &[
 pub(super) fn names_of_steps() -> impl Iterator<Item = &'static str> + Clone {
     let sent = MESSAGE_KINDS
         .iter()
-        .filter(|kind| !["Request", PROBE_KIND].contains(kind));
+        .filter(|kind| !["Request", "Read", PROBE_KIND].contains(kind));
     STEPS.iter().map(|(name, _)| name).chain(sent).copied()
 }
 

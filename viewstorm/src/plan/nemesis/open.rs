@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use viewstorm_protocol::NodeId;
 
-use super::fault::{EPOCH_KINDS, MESSAGE_KINDS, names_of};
+use super::fault::{EPOCH_KINDS, MESSAGE_KINDS, READ_KINDS, names_of};
 use super::target;
 use crate::plan::duration;
 use crate::plan::error::PlanError;
@@ -207,7 +207,7 @@ fn options<'i>(
 /// The kinds of messages that any group says.
 fn kinds() -> impl Iterator<Item = &'static str> {
     let kinds = MESSAGE_KINDS.iter().copied();
-    kinds.filter(|kind| !EPOCH_KINDS.contains(kind))
+    kinds.filter(|kind| !EPOCH_KINDS.contains(kind) && !READ_KINDS.contains(kind))
 }
 
 /// All values that have a name.
