@@ -162,6 +162,14 @@ impl<R: Record> Disk<R> {
         self.durable + self.cached.len() as u64
     }
 
+    /// How many records are durable once all of the log are that were ever written and not lost. A step may
+    /// write to the log first and to the checkpoints after that.
+    pub(crate) fn log_written(&self) -> u64 {
+        let mut cached = self.cached.iter();
+        let last = cached.rposition(|(_, record)| record.zone() == Zone::Log);
+        self.durable + last.map_or(0, |place| place as u64 + 1)
+    }
+
     /// How many records ever became durable.
     pub(crate) fn durable(&self) -> u64 {
         self.durable

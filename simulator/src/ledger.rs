@@ -218,8 +218,8 @@ impl Ledger {
         seen.executed_now.push((client, request));
     }
 
-    /// A replica's step is over; `written` records were handed to its disk until now, `durable` of them are
-    /// there to stay.
+    /// A replica's step is over; its log is on its disk as it is now once `written` records are durable, and
+    /// `durable` are.
     pub(crate) fn stepped(
         &mut self,
         now: Timestamp,

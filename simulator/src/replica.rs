@@ -543,7 +543,7 @@ impl<P: Protocol + Observe> Replica<P> {
     /// Shows the core's state to the theorems.
     fn examine(&self, around: &mut Around<'_, P::Message>) {
         if let (Some(ledger), Process::Running(running)) = (around.ledger.as_mut(), &self.process) {
-            let written = (self.disk.written(), self.disk.durable());
+            let written = (self.disk.log_written(), self.disk.durable());
             ledger.stepped(around.run.timestamp(), self.id, &running.core, written);
         }
     }

@@ -42,7 +42,7 @@ impl RealDisk {
 
     /// The last record is half on the disk, and how far the log is durable was not yet noted.
     fn tear(&self, noted: &[u8]) {
-        for file in self.files("synced") {
+        for file in self.files("log.synced") {
             fs::write(file, noted).expect("a file");
         }
         let log = self.files("log-").pop().expect("a segment");
@@ -87,7 +87,7 @@ impl DiskUser for RealDisk {
     fn write(&mut self, records: &[Written], end: End) -> usize {
         let storage = self.storage.take().expect("it was started");
         let noted = self
-            .files("synced")
+            .files("log.synced")
             .first()
             .map(|file| fs::read(file).expect("a file"));
         let (reporter, reports) = channel();

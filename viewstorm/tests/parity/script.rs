@@ -74,7 +74,7 @@ impl Found {
             records.cloned()
         };
         Self {
-            superblock: of(Zone::Superblock).last(),
+            superblock: of(Zone::Superblock).next_back(),
             log: of(Zone::Log).collect(),
         }
     }
