@@ -19,7 +19,7 @@ use crate::probe::{Arrival, Context, Finding};
 use crate::process::{Back, Ended, State};
 use crate::shape::replicas_among;
 use crate::silence::{LOST, Silence, Sound};
-use crate::slow_sync::SlowSync;
+use crate::slow_sync::{SlowSync, Wrong};
 use crate::target::list;
 use crate::{
     Action, ClockFault, Delay, DiskEffect, DiskFault, Fault, Link, LinkEffect, Observation,
@@ -125,17 +125,21 @@ impl Check {
             }
             Fault::Disk(DiskFault { effect, .. }) => match *effect {
                 DiskEffect::SlowSync(delay) => {
-                    let replicas = hits.machines.keys().copied().collect();
-                    Look::SlowSync(SlowSync::new(replicas, delay, false, context))
+                    Look::SlowSync(SlowSync::of(hits, Wrong::Slow(delay), false, context))
+                }
+                DiskEffect::LyingSync => {
+                    Look::SlowSync(SlowSync::of(hits, Wrong::Lying, false, context))
                 }
                 DiskEffect::BitFlip { .. } => {
                     Look::Damage(Damage::new(hits.damages.clone(), false))
                 }
-                DiskEffect::FailingSync | DiskEffect::Wipe { .. } => Look::Ended(Ended::new(
-                    hits.ends.clone(),
-                    before.down.clone(),
-                    context.now,
-                )),
+                DiskEffect::FailingSync | DiskEffect::FailingWrite(_) | DiskEffect::Wipe { .. } => {
+                    Look::Ended(Ended::new(
+                        hits.ends.clone(),
+                        before.down.clone(),
+                        context.now,
+                    ))
+                }
             },
             Fault::Clock(fault) => clock(fault, hits, false, context),
             Fault::Reconfigure(_) => {
@@ -176,11 +180,13 @@ impl Check {
             }
             Fault::Disk(DiskFault { effect, .. }) => match *effect {
                 DiskEffect::SlowSync(delay) => {
-                    let replicas = hits.machines.keys().copied().collect();
-                    Look::SlowSync(SlowSync::new(replicas, delay, true, context))
+                    Look::SlowSync(SlowSync::of(hits, Wrong::Slow(delay), true, context))
+                }
+                DiskEffect::LyingSync => {
+                    Look::SlowSync(SlowSync::of(hits, Wrong::Lying, true, context))
                 }
                 DiskEffect::BitFlip { .. } => Look::Damage(Damage::new(hits.damages.clone(), true)),
-                DiskEffect::FailingSync | DiskEffect::Wipe { .. } => {
+                DiskEffect::FailingSync | DiskEffect::FailingWrite(_) | DiskEffect::Wipe { .. } => {
                     Look::Back(Back::new(before.incarnations.clone()))
                 }
             },

@@ -213,6 +213,8 @@ impl Fault {
             Self::Disk(fault) => match fault.effect {
                 DiskEffect::SlowSync(_) => "slow-sync",
                 DiskEffect::FailingSync => "failing-sync",
+                DiskEffect::LyingSync => "lying-sync",
+                DiskEffect::FailingWrite(_) => "failing-write",
                 DiskEffect::BitFlip { .. } => "bit-flip",
                 DiskEffect::Wipe { .. } => "wipe",
             },
@@ -251,8 +253,10 @@ impl Fault {
     pub const fn capability(&self) -> Option<Capability> {
         match self {
             Self::PowerLoss(_) => Some(Capability::PowerLoss),
-            Self::Crash(_) => Some(Capability::EffectCrash),
+            Self::Disk(fault) if fault.effect.budget().is_some() => Some(Capability::Damage),
             Self::Disk(_) => Some(Capability::Disk),
+            Self::Crash(fault) if fault.point.power => Some(Capability::PowerLoss),
+            Self::Crash(_) => Some(Capability::EffectCrash),
             Self::Clock(_) => Some(Capability::Clock),
             Self::Partition(_)
             | Self::Links(_)
@@ -270,7 +274,12 @@ impl Fault {
     pub(crate) const fn is_a_trap(&self) -> bool {
         match self {
             Self::Crash(_) => true,
-            Self::Disk(fault) => matches!(fault.effect, DiskEffect::FailingSync),
+            Self::Disk(fault) => {
+                matches!(
+                    fault.effect,
+                    DiskEffect::FailingSync | DiskEffect::FailingWrite(_)
+                )
+            }
             _ => false,
         }
     }

@@ -46,7 +46,7 @@ pub use ledger::{Ledger, LedgerEntry, LedgerTotals};
 pub use link::{Delay, Link, LinkCounters, LinkRule, Topology};
 pub use machine::{
     ClockBend, CrashPoint, CrashStep, DamagePlace, DiskReading, DiskRule, PowerLossReading,
-    SyncReading,
+    SyncReading, WriteError,
 };
 pub use machine_fault::{
     Budget, Capability, ClockEffect, ClockFault, CrashFault, DiskEffect, DiskFault,

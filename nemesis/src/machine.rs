@@ -81,6 +81,20 @@ pub struct DiskRule {
     pub sync_delay: Duration,
     /// Every sync fails (EIO). The process then stops: nothing may be assumed durable after it.
     pub syncs_fail: bool,
+    /// Every sync says that all is durable, and nothing is.
+    pub syncs_lie: bool,
+    /// Every write fails. The process then stops.
+    pub writes_fail: Option<WriteError>,
+}
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteError {
+    /// The device does not take it (EIO).
+    Device,
+    /// There is no room (ENOSPC).
+    NoSpace,
 }
 
 /// Which durable record is damaged.
@@ -106,6 +120,8 @@ pub struct DiskReading {
     pub last_sync: Option<SyncReading>,
     /// The last loss of power.
     pub last_power_loss: Option<PowerLossReading>,
+    /// A write was refused by order.
+    pub has_refused: bool,
 }
 
 /// A sync, as the disk's user saw it.
@@ -118,6 +134,8 @@ pub struct SyncReading {
     pub took: Duration,
     /// Whether it failed.
     pub failed: bool,
+    /// Whether it said that all was durable, and nothing was.
+    pub lied: bool,
 }
 
 /// What a loss of power did to a disk.
@@ -155,6 +173,8 @@ pub(crate) enum Ending {
     AtEffect(CrashPoint),
     /// It ends by itself when a sync fails.
     SyncError,
+    /// It ends by itself when a write fails.
+    WriteError(WriteError),
 }
 
 impl Ending {
@@ -164,7 +184,7 @@ impl Ending {
             Self::Kill => Some(Action::Kill(replica)),
             Self::PowerLoss => Some(Action::PowerLoss(replica)),
             Self::Wipe => Some(Action::Wipe(replica)),
-            Self::AtEffect(_) | Self::SyncError => None,
+            Self::AtEffect(_) | Self::SyncError | Self::WriteError(_) => None,
         }
     }
 
@@ -173,7 +193,7 @@ impl Ending {
         match self {
             Self::Kill => false,
             Self::AtEffect(point) => point.power,
-            Self::PowerLoss | Self::Wipe | Self::SyncError => true,
+            Self::PowerLoss | Self::Wipe | Self::SyncError | Self::WriteError(_) => true,
         }
     }
 }
@@ -196,6 +216,8 @@ impl MachineRule {
         };
         self.disk.sync_delay = self.disk.sync_delay.saturating_add(other.disk.sync_delay);
         self.disk.syncs_fail |= other.disk.syncs_fail;
+        self.disk.syncs_lie |= other.disk.syncs_lie;
+        self.disk.writes_fail = self.disk.writes_fail.max(other.disk.writes_fail);
         self.drift = self.drift.saturating_add(other.drift).max(STANDSTILL);
     }
 
@@ -231,6 +253,7 @@ mod tests {
             disk: DiskRule {
                 sync_delay: Duration::from_millis(delay),
                 syncs_fail: delay == 2,
+                ..DiskRule::default()
             },
             drift,
         };
@@ -250,7 +273,8 @@ mod tests {
             sum.disk,
             DiskRule {
                 sync_delay: Duration::from_millis(6),
-                syncs_fail: true
+                syncs_fail: true,
+                ..DiskRule::default()
             }
         );
         assert_eq!(sum.drift, 250);

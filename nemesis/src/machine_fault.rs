@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{CrashPoint, DamagePlace, Target};
+use crate::{CrashPoint, DamagePlace, Target, WriteError};
 
 /// Processes end in the middle of what they do: between two effects of a core's steps, counted from the
 /// injection. When the fault is over they are started again.
@@ -31,6 +31,10 @@ pub enum DiskEffect {
     SlowSync(Duration),
     /// Every sync fails (EIO): the process stops at the next, and is started again when the fault is over.
     FailingSync,
+    /// Every sync says that all is durable, and does nothing: what comes then of a loss of power no protocol masks.
+    LyingSync,
+    /// Every write fails: the process stops at the next, and is started again when the fault is over.
+    FailingWrite(WriteError),
     /// A bit of a durable record flips. Its checksum tells, at the replica's next start, which then fails: a
     /// replica that cannot trust its disk stays down. Nothing takes the damage back.
     BitFlip {
@@ -85,8 +89,10 @@ pub enum Capability {
     PowerLoss,
     /// End a process between two effects.
     EffectCrash,
-    /// Slow, fail, damage and empty disks.
+    /// Slow disks, fail what is asked of them, and let them lie.
     Disk,
+    /// Damage and empty disks.
+    Damage,
     /// Bend what a replica is told of the time.
     Clock,
     /// Tell of the messages that pass a tap.
@@ -108,7 +114,7 @@ impl DiskEffect {
     pub const fn budget(self) -> Option<Budget> {
         match self {
             Self::BitFlip { budget, .. } | Self::Wipe { budget } => Some(budget),
-            Self::SlowSync(_) | Self::FailingSync => None,
+            Self::SlowSync(_) | Self::FailingSync | Self::LyingSync | Self::FailingWrite(_) => None,
         }
     }
 }
@@ -130,7 +136,9 @@ impl fmt::Display for DiskFault {
         let target = &self.target;
         match self.effect {
             DiskEffect::SlowSync(delay) => write!(f, "by {delay:?} at {target}"),
-            DiskEffect::FailingSync => write!(f, "at {target}"),
+            DiskEffect::FailingSync | DiskEffect::LyingSync => write!(f, "at {target}"),
+            DiskEffect::FailingWrite(WriteError::Device) => write!(f, "with EIO at {target}"),
+            DiskEffect::FailingWrite(WriteError::NoSpace) => write!(f, "with ENOSPC at {target}"),
             DiskEffect::BitFlip { place, budget } => {
                 let place = match place {
                     DamagePlace::Tail => "the log's last record",

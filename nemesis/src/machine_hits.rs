@@ -53,6 +53,23 @@ impl Hits {
                     ..DiskRule::default()
                 }))
             }
+            DiskEffect::LyingSync => {
+                let hits = Self {
+                    targets,
+                    ..Self::default()
+                };
+                hits.with_machines(disk(DiskRule {
+                    syncs_lie: true,
+                    ..DiskRule::default()
+                }))
+            }
+            DiskEffect::FailingWrite(error) => {
+                let hits = Self::ending(running(targets, known)?, Ending::WriteError(error));
+                hits.with_machines(disk(DiskRule {
+                    writes_fail: Some(error),
+                    ..DiskRule::default()
+                }))
+            }
             DiskEffect::FailingSync => {
                 let hits = Self::ending(running(targets, known)?, Ending::SyncError);
                 hits.with_machines(disk(DiskRule {

@@ -10,7 +10,7 @@ use crate::known::Process;
 use crate::machine::Ending;
 use crate::probe::{Context, Finding};
 use crate::target::list;
-use crate::{Action, CrashPoint, DiskReading, ProcessState};
+use crate::{Action, CrashPoint, DiskReading, ProcessState, WriteError};
 
 /// Shows that processes have ended, and each in its way.
 #[derive(Clone, Debug)]
@@ -111,6 +111,16 @@ impl Ended {
                     String::new()
                 };
                 Ok(format!(" before {point}{losses}"))
+            }
+            Ending::WriteError(error) => {
+                let code = match error {
+                    WriteError::Device => "EIO",
+                    WriteError::NoSpace => "ENOSPC",
+                };
+                match disk.is_some_and(|disk| disk.has_refused) {
+                    true => Ok(format!(", a write of it failed with {code}")),
+                    false => Err("and no write had failed".to_owned()),
+                }
             }
             Ending::SyncError => {
                 let sync = disk.and_then(|disk| disk.last_sync);

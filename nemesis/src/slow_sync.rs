@@ -6,37 +6,78 @@ use std::time::Duration;
 use viewstorm_history::Timestamp;
 use viewstorm_protocol::{NodeId, ReplicaId};
 
+use crate::hits::Hits;
 use crate::probe::{Context, Finding};
 use crate::target::list;
-use crate::{Action, DiskReading};
+use crate::{Action, DiskReading, DiskRule, SyncReading};
 
 /// How long a replica that has nothing to sync is waited for.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+/// What can be wrong with syncs, that shows in them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wrong {
+    /// They take so much longer.
+    Slow(Duration),
+    /// They do nothing.
+    Lying,
+}
+
+impl Wrong {
+    /// Whether the sync shows it, or shows that it is gone; otherwise what it shows.
+    fn look(self, sync: &SyncReading, rule: &DiskRule, is_healed: bool) -> Result<(), String> {
+        let took = sync.took;
+        match self {
+            Self::Slow(delay) if !is_healed && took < delay => Err(format!(
+                "took {took:.1?}, and not {delay:?} more than usual"
+            )),
+            // What other faults add is no less slow.
+            Self::Slow(delay) if is_healed && took >= rule.sync_delay.saturating_add(delay) => {
+                Err(format!("took {took:.1?}"))
+            }
+            Self::Lying if !is_healed && !sync.lied => Err("did what it said".to_owned()),
+            Self::Lying if is_healed && sync.lied && !rule.syncs_lie => Err("lied".to_owned()),
+            Self::Slow(_) | Self::Lying => Ok(()),
+        }
+    }
+
+    /// What goes before that.
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Slow(_) => "took ",
+            Self::Lying => "",
+        }
+    }
+
+    /// What is to be said of the sync.
+    fn measured(self, sync: &SyncReading) -> String {
+        match self {
+            Self::Slow(_) => format!("{:.1?}", sync.took),
+            Self::Lying if sync.lied => "did nothing and said it had".to_owned(),
+            Self::Lying => "did what it said".to_owned(),
+        }
+    }
+}
 
 /// Measures the syncs of replicas.
 #[derive(Clone, Debug)]
 pub(crate) struct SlowSync {
     replicas: BTreeSet<ReplicaId>,
-    /// How much longer they take, or took before it healed.
-    delay: Duration,
+    /// What is wrong with them, or was before it healed.
+    wrong: Wrong,
     is_healed: bool,
     since: Timestamp,
-    took: BTreeMap<ReplicaId, Duration>,
+    took: BTreeMap<ReplicaId, SyncReading>,
     has_asked: bool,
     next_look: Timestamp,
 }
 
 impl SlowSync {
-    pub(crate) fn new(
-        replicas: BTreeSet<ReplicaId>,
-        delay: Duration,
-        is_healed: bool,
-        context: &Context<'_>,
-    ) -> Self {
+    pub(crate) fn of(hits: &Hits, wrong: Wrong, is_healed: bool, context: &Context<'_>) -> Self {
         let (since, next_look) = (context.now, context.now);
         Self {
-            replicas,
-            delay,
+            replicas: hits.machines.keys().copied().collect(),
+            wrong,
             is_healed,
             since,
             took: BTreeMap::new(),
@@ -50,7 +91,7 @@ impl SlowSync {
             .last_sync
             .filter(|sync| sync.began > self.since && !sync.failed);
         if let Some(sync) = sync.filter(|_| self.replicas.contains(&replica)) {
-            self.took.insert(replica, sync.took);
+            self.took.insert(replica, sync);
         }
     }
 
@@ -66,22 +107,17 @@ impl SlowSync {
         }
         let mut missing = Vec::new();
         for replica in self.replicas.iter().filter(|id| is_awake(**id, context)) {
-            // What other faults add is no less slow.
-            let others = context.grip.machine(*replica).disk.sync_delay;
+            let rule = context.grip.machine(*replica).disk;
             match self.took.get(replica) {
-                Some(took) if !self.is_healed && *took < self.delay => {
-                    let delay = self.delay;
-                    return Finding::Refuted(format!(
-                        "a sync of {replica} took {took:.1?}, and not {delay:?} more than usual"
-                    ));
-                }
-                Some(took) if self.is_healed && *took >= others.saturating_add(self.delay) => {
-                    missing.push((
-                        *replica,
-                        format!("a sync of {replica} still took {took:.1?}"),
-                    ));
-                }
-                Some(_) => {}
+                Some(sync) => match self.wrong.look(sync, &rule, self.is_healed) {
+                    Ok(()) => {}
+                    Err(problem) if self.is_healed => {
+                        missing.push((*replica, format!("a sync of {replica} still {problem}")));
+                    }
+                    Err(problem) => {
+                        return Finding::Refuted(format!("a sync of {replica} {problem}"));
+                    }
+                },
                 None => missing.push((*replica, format!("{replica} has synced nothing since"))),
             }
         }
@@ -89,7 +125,7 @@ impl SlowSync {
         let measured = || {
             self.took
                 .iter()
-                .map(|(id, took)| format!("{took:.1?} by {id}"))
+                .map(|(id, sync)| format!("{} by {id}", self.wrong.measured(sync)))
         };
         let can_wait = missing
             .iter()
@@ -101,11 +137,19 @@ impl SlowSync {
             } else {
                 String::new()
             };
-            return Finding::Shown(format!("a sync took {}{idle}", list(measured())));
+            return Finding::Shown(format!(
+                "a sync {}{}{idle}",
+                self.wrong.verb(),
+                list(measured())
+            ));
         }
         // Where nobody writes nothing is slow: the disks themselves say so.
         let others = (self.replicas.iter()).map(|id| context.grip.machine(*id).disk.sync_delay);
-        let longest = others.max().unwrap_or_default().saturating_add(self.delay);
+        let own = match self.wrong {
+            Wrong::Slow(delay) => delay,
+            Wrong::Lying => Duration::ZERO,
+        };
+        let longest = others.max().unwrap_or_default().saturating_add(own);
         let has_waited = context.now >= self.since + IDLE_AFTER.saturating_add(longest);
         if self.took.is_empty() && has_waited && self.has_asked && !missing.is_empty() {
             let idle = missing.iter().map(|(id, _)| id);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use viewstorm_protocol::vr::{DurabilityMode, VrCheckpoints, VrOptions, VrTimeouts};
 use viewstorm_protocol::{BentClock, NodeId, ReplicaId};
 
+use crate::storage::DiskFaults;
 use crate::{Credentials, wide};
 
 /// How many messages a tap holds or delays if the configuration does not say.
@@ -70,6 +71,12 @@ pub struct ReplicaConfig {
     /// [`Command::SetTap`](crate::control::Command::SetTap) to an earlier start of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tap_rules: Option<String>,
+    /// What is wrong with its disk when the process starts.
+    #[serde(default)]
+    pub disk: DiskFaults,
+    /// Whether its storage keeps track of what a loss of power would take.
+    #[serde(default)]
+    pub track_unsynced: bool,
     /// How its machine's clock runs when the process starts, if not true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<BentClock>,
@@ -252,6 +259,8 @@ mod tests {
             fence_incarnations: true,
             tap_buffer: 5,
             tap_rules: None,
+            disk: DiskFaults::default(),
+            track_unsynced: false,
             clock: None,
             tap_watches: None,
             timeouts: VrTimeouts::default(),

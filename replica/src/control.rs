@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use viewstorm_protocol::{BentClock, FuseStep, Incarnation, NodeId, Status, ViewNumber};
 
+use crate::storage::{DiskFaults, SyncReport};
+
 /// What a replica is told. The end of standard input tells it to stop at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
@@ -30,6 +32,13 @@ pub enum Command {
     },
     /// Tell what time it is. Answered by [`Report::Clock`].
     ReadClock,
+    /// From now on this is all that is wrong with its disk.
+    SetDisk {
+        /// What.
+        faults: DiskFaults,
+    },
+    /// Tell what its disk is like. Answered by [`Report::Disk`].
+    ReadDisk,
     /// From now on this is where the process ends by itself (SIGKILL), counted from now; none: nowhere. Its
     /// last word is [`Report::Crashed`].
     SetFuse {
@@ -101,6 +110,13 @@ pub enum Report {
         told: u64,
         /// On the run's clock.
         at: u64,
+    },
+    /// What its disk is like: the answer to [`Command::ReadDisk`], and before it stops for a fault of the disk.
+    Disk {
+        /// The sync that ended last.
+        last_sync: Option<SyncReport>,
+        /// A write or a read was refused by order.
+        has_refused: bool,
     },
     /// It ends now, where [`Command::SetFuse`] wanted it to: its last word.
     Crashed {

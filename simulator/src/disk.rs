@@ -17,7 +17,9 @@ use std::fmt;
 use std::time::Duration;
 
 use viewstorm_history::Timestamp;
-use viewstorm_nemesis::{DamagePlace, DiskReading, DiskRule, PowerLossReading, SyncReading};
+use viewstorm_nemesis::{
+    DamagePlace, DiskReading, DiskRule, PowerLossReading, SyncReading, WriteError,
+};
 use viewstorm_protocol::{Record, RecordId, Recovered, Zone};
 
 use crate::Between;
@@ -123,6 +125,8 @@ pub(crate) struct Disk<R> {
     cached: VecDeque<(RecordId, R)>,
     /// How many of `cached` the running sync covers; zero if none runs.
     syncing: usize,
+    /// How many of `cached` a sync lied about: they are said to be durable.
+    promised: usize,
     /// How many records ever became durable.
     durable: u64,
     random: Stream,
@@ -131,6 +135,7 @@ pub(crate) struct Disk<R> {
     sync_began: Timestamp,
     last_sync: Option<SyncReading>,
     last_power_loss: Option<PowerLossReading>,
+    has_refused: bool,
 }
 
 impl<R: Record> Disk<R> {
@@ -142,6 +147,7 @@ impl<R: Record> Disk<R> {
             checkpoint: Sequence::default(),
             cached: VecDeque::new(),
             syncing: 0,
+            promised: 0,
             durable: 0,
             random,
             rule: DiskRule::default(),
@@ -149,12 +155,18 @@ impl<R: Record> Disk<R> {
             sync_began: Timestamp::ZERO,
             last_sync: None,
             last_power_loss: None,
+            has_refused: false,
         }
     }
 
-    /// Takes a record in.
-    pub(crate) fn write(&mut self, id: RecordId, record: R) {
+    /// Takes a record in, unless its rule says that writes fail.
+    pub(crate) fn write(&mut self, id: RecordId, record: R) -> Result<(), WriteError> {
+        if let Some(error) = self.rule.writes_fail {
+            self.has_refused = true;
+            return Err(error);
+        }
         self.cached.push_back((id, record));
+        Ok(())
     }
 
     /// How many records were ever written and not lost.
@@ -177,7 +189,7 @@ impl<R: Record> Disk<R> {
 
     /// Starts a sync if there is something to sync and none runs. Returns how long it will take.
     pub(crate) fn start_sync(&mut self, now: Timestamp, latency: Between) -> Option<u64> {
-        if self.syncing > 0 || self.cached.is_empty() {
+        if self.syncing > 0 || self.cached.len() <= self.promised {
             return None;
         }
         self.syncing = self.cached.len();
@@ -195,22 +207,30 @@ impl<R: Record> Disk<R> {
         let covered = std::mem::take(&mut self.syncing);
         let failed = std::mem::take(&mut self.fail_next) || self.rule.syncs_fail;
         let (began, took) = (self.sync_began, now.saturating_since(self.sync_began));
+        let lied = self.rule.syncs_lie && !failed;
         self.last_sync = Some(SyncReading {
             began,
             took,
             failed,
+            lied,
         });
         if failed {
             return Err(SyncFailed);
         }
         let last = self.cached[covered - 1].0;
-        self.settle(covered);
+        if lied {
+            self.promised = covered;
+        } else {
+            self.settle(covered);
+        }
         Ok(last)
     }
 
     /// The process, or the machine, is gone.
     pub(crate) fn crash(&mut self, now: Timestamp, kind: CrashKind) {
         self.syncing = 0;
+        // A process crash leaves all of it to the next, which syncs it before it relies on it.
+        self.promised = 0;
         if kind == CrashKind::PowerLoss {
             let unsynced = self.cached.len() as u64;
             let survivors = self.random.up_to(unsynced);
@@ -232,6 +252,7 @@ impl<R: Record> Disk<R> {
         self.checkpoint = Sequence::default();
         self.cached.clear();
         self.syncing = 0;
+        self.promised = 0;
     }
 
     /// What a new process finds. It syncs what it reads before it relies on it.
@@ -320,11 +341,13 @@ impl<R: Record> Disk<R> {
             corrupt: corrupt.map(|(place, _)| place.to_string()).collect(),
             last_sync: self.last_sync,
             last_power_loss: self.last_power_loss,
+            has_refused: self.has_refused,
         }
     }
 
     /// The oldest `count` cached records are durable.
     fn settle(&mut self, count: usize) {
+        self.promised = self.promised.saturating_sub(count);
         for (_, record) in self.cached.drain(..count) {
             self.durable += 1;
             let zone = record.zone();
@@ -367,7 +390,7 @@ mod tests {
     fn write(disk: &mut Disk<Written>, record: Written) {
         // The order on the disk is all that its names are for.
         let id = Effects::<(), Written>::default().persist(record.clone());
-        disk.write(id, record);
+        disk.write(id, record).expect("a sound disk");
     }
 
     /// A disk with a durable superblock and so many durable entries.
@@ -396,6 +419,7 @@ mod tests {
         disk.set_rule(DiskRule {
             sync_delay,
             syncs_fail: true,
+            ..DiskRule::default()
         });
         write(&mut disk, Written::Entry(3));
         assert_eq!(
@@ -446,5 +470,37 @@ mod tests {
             empty.reading().corrupt.is_empty(),
             "there is no such record"
         );
+    }
+
+    #[test]
+    fn what_a_sync_lied_about_is_lost_with_the_power_unless_a_later_one_told_the_truth() {
+        let (now, latency) = (Timestamp(10), Between::micros(1, 1));
+        let lying = |seed| {
+            let mut disk = Disk::new(Stream::new(Seed(seed), "disk"));
+            disk.set_rule(DiskRule {
+                syncs_lie: true,
+                ..DiskRule::default()
+            });
+            (1..=3).for_each(|entry| write(&mut disk, Written::Entry(entry)));
+            assert!(disk.start_sync(now, latency).is_some());
+            assert!(disk.finish_sync(now).is_ok());
+            assert!(disk.reading().last_sync.is_some_and(|sync| sync.lied));
+            assert!(disk.start_sync(now, latency).is_none(), "it is all done");
+            assert_eq!((disk.durable(), disk.written()), (0, 3));
+            disk
+        };
+        let lost = (0..20).filter(|seed| {
+            let mut disk = lying(*seed);
+            disk.crash(now, CrashKind::PowerLoss);
+            disk.durable() < 3
+        });
+        assert!(lost.count() > 5);
+        let mut disk = lying(1);
+        disk.set_rule(DiskRule::default());
+        write(&mut disk, Written::Entry(4));
+        assert!(disk.start_sync(now, latency).is_some());
+        assert!(disk.finish_sync(now).is_ok());
+        disk.crash(now, CrashKind::PowerLoss);
+        assert_eq!(disk.durable(), 4);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use viewstorm_history::Timestamp;
-use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState};
+use viewstorm_nemesis::{ClockBend, CrashPoint, Observation, ProcessState, WriteError};
 use viewstorm_protocol::{
     Address, ClockShim, Effect, EffectLabel, Effects, Envelope, Event, Fuse, Incarnation,
     LamportClock, Message, MessageLabel, NodeId, Observe, Outbox, Protocol, ProtocolEvent,
@@ -68,6 +68,15 @@ struct Running<P: Protocol> {
 enum Waiting<M> {
     Message(InFlight<M>),
     Persisted(RecordId),
+}
+
+/// What cuts a step short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// The fuse has burnt down.
+    Burnt,
+    /// The disk does not take a write.
+    Write(WriteError),
 }
 
 /// A fuse, and where it ends the process.
@@ -482,9 +491,10 @@ impl<P: Protocol + Observe> Replica<P> {
             ..hashed
         });
         core.step(self.clock.tell(around.run.now), event, effects);
-        if !self.carry_out(around) {
-            self.burnt(around);
-            return;
+        match self.carry_out(around) {
+            Ok(()) => {}
+            Err(Cut::Burnt) => return self.burnt(around),
+            Err(Cut::Write(error)) => return self.write_failed(error, around),
         }
         self.examine(around);
         if self
@@ -498,10 +508,10 @@ impl<P: Protocol + Observe> Replica<P> {
         self.arm(around.run);
     }
 
-    /// Carries out what the core wants done, in its order. False if the fuse burns down on the way.
-    fn carry_out(&mut self, around: &mut Around<'_, P::Message>) -> bool {
+    /// Carries out what the core wants done, in its order. Says what cuts it short on the way.
+    fn carry_out(&mut self, around: &mut Around<'_, P::Message>) -> Result<(), Cut> {
         let Process::Running(running) = &mut self.process else {
-            return true;
+            return Ok(());
         };
         let Running {
             effects,
@@ -511,12 +521,12 @@ impl<P: Protocol + Observe> Replica<P> {
         } = &mut **running;
         for effect in effects.drain() {
             if Lit::burns(&mut self.fuse, effect.label()) {
-                return false;
+                return Err(Cut::Burnt);
             }
             match effect {
                 Effect::Persist { id, record } => {
                     around.run.statistics.records += 1;
-                    self.disk.write(id, record);
+                    self.disk.write(id, record).map_err(Cut::Write)?;
                 }
                 Effect::Reclaim { zone, records } => self.disk.reclaim(zone, records),
                 Effect::Send { to, message, after } => {
@@ -537,7 +547,7 @@ impl<P: Protocol + Observe> Replica<P> {
                 }
             }
         }
-        true
+        Ok(())
     }
 
     /// Shows the core's state to the theorems.
@@ -546,6 +556,19 @@ impl<P: Protocol + Observe> Replica<P> {
             let written = (self.disk.log_written(), self.disk.durable());
             ledger.stepped(around.run.timestamp(), self.id, &running.core, written);
         }
+    }
+
+    /// Its disk does not take a write: nothing may be relied on after it.
+    fn write_failed(&mut self, error: WriteError, around: &mut Around<'_, P::Message>) {
+        self.disk.crash(around.run.timestamp(), CrashKind::Process);
+        if let Some(ledger) = around.ledger {
+            ledger.lost(self.id, (self.disk.written(), self.disk.durable()));
+        }
+        let code = match error {
+            WriteError::Device => "EIO",
+            WriteError::NoSpace => "ENOSPC",
+        };
+        self.exit(format!("exit code 1: write failed ({code})"), around);
     }
 
     /// The fuse has burnt down: what was not yet carried out is lost with the process.

@@ -69,6 +69,7 @@ impl Machine {
             began: now,
             took: Duration::ZERO,
             failed: true,
+            lied: false,
         });
     }
 
@@ -83,8 +84,10 @@ impl Machine {
                 began,
                 took,
                 failed: false,
+                lied: false,
             })),
             last_power_loss: self.power_loss,
+            has_refused: false,
         }
     }
 

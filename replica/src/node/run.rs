@@ -14,11 +14,11 @@ use super::channel_end::ChannelEnd;
 use super::drive::{Durable, Inbox, drive};
 use super::outward::Outward;
 use super::trace_file::TraceFile;
-use super::turn::Node;
+use super::turn::{Node, disk_report};
 use crate::control::{ControlChannel, Report, write_report};
 use crate::fence::Fence;
 use crate::gate::Gate;
-use crate::storage::Storage;
+use crate::storage::{Disk, Storage};
 use crate::transport::{ARRIVALS_MAX, PROBES_MAX, Transport, TransportConfig, TransportError};
 use crate::{
     ConfigError, ProtocolKind, ReplicaConfig, ReplicaError, RunClock, ServiceKind, TapControl,
@@ -131,7 +131,10 @@ where
         .build();
     let runtime = runtime.map_err(system("an async runtime"))?;
     let trace = TraceFile::open(&config.trace)?;
-    let (storage, recovered, incarnation) = Storage::open(&config.directory, config.starts)?;
+    let clock = RunClock::since(config.clock_origin_nanos);
+    let disk = disk(config, clock)?;
+    let (storage, recovered, incarnation) =
+        Storage::open_on(&disk, &config.directory, config.starts)?;
     let recovered = Recovered {
         format: config.format,
         ..recovered
@@ -147,7 +150,6 @@ where
         .map_err(system("a thread for storage"))?;
     let (arrivals_sender, arrivals) = mpsc::channel(ARRIVALS_MAX);
     let (probes_sender, probes) = mpsc::channel(PROBES_MAX);
-    let clock = RunClock::since(config.clock_origin_nanos);
     let mut inbox = Inbox {
         durable,
         told: None,
@@ -161,6 +163,7 @@ where
             core,
             effects: Effects::default(),
             outbox: Outbox::default(),
+            disk: disk.clone(),
             clock: ClockShim::new(config.clock),
             fuse: None,
             burnt: None,
@@ -172,12 +175,23 @@ where
         };
         start(node, &mut inbox, &mut ChannelEnd(channel), recovered).await
     });
+    if let Err(ReplicaError::StorageFailed(_)) = &driven {
+        // Whoever ordered it wants to see it.
+        let _ = (channel.reports)(&disk_report(&disk));
+    }
     if driven.is_err() {
         // The directory is free once the storage thread is gone.
         let gone = async { while inbox.durable.changed().await.is_ok() {} };
         let _ = runtime.block_on(async { timeout(ABANDON_TIMEOUT, gone).await });
     }
     driven
+}
+
+/// What the replica's files lie on.
+fn disk(config: &ReplicaConfig, clock: RunClock) -> Result<Disk, ReplicaError> {
+    let (faults, tracks) = (config.disk, config.track_unsynced);
+    Disk::faulty(clock, faults, &config.directory, tracks)
+        .map_err(system("to keep track of what is not synced"))
 }
 
 async fn start<P>(

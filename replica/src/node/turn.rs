@@ -17,7 +17,7 @@ use crate::control::{Command, FuseSpec, Report};
 use crate::fence::Fence;
 use crate::gate::Gate;
 use crate::passenger::{Parcel, Passenger};
-use crate::storage::StorageWriter;
+use crate::storage::{Disk, StorageWriter};
 use crate::transport::{Arrival, Probe, ProbeArrival, Transport};
 
 /// A replica's core and all that its process does for it.
@@ -25,6 +25,8 @@ pub(super) struct Node<P: Protocol> {
     pub(super) core: P,
     pub(super) effects: Effects<P::Message, P::Record>,
     pub(super) outbox: Outbox<P::Message>,
+    /// What the storage lies on.
+    pub(super) disk: Disk,
     /// What the core is told of the time.
     pub(super) clock: ClockShim,
     pub(super) fuse: Option<(Fuse, FuseSpec)>,
@@ -131,6 +133,8 @@ where
                 let (told, at) = (self.clock.tell(now.as_nanos()).as_nanos(), now.as_nanos());
                 self.outward.reports.push(Report::Clock { told, at });
             }
+            Command::SetDisk { faults } => self.disk.set(faults),
+            Command::ReadDisk => self.outward.reports.push(disk_report(&self.disk)),
             Command::SetFuse { fuse } => {
                 self.fuse = fuse.map(|spec| (Fuse::new(spec.nth, spec.step.clone()), spec));
             }
@@ -248,6 +252,14 @@ where
                 Effect::Note(event) => self.outward.note(event),
             }
         }
+    }
+}
+
+/// What the disk is like.
+pub(super) fn disk_report(disk: &Disk) -> Report {
+    Report::Disk {
+        last_sync: disk.last_sync(),
+        has_refused: disk.has_refused(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::files::{parent, remove_unfinished, sync_directory};
 use super::incarnation::{self, incarnation_path};
 use super::log::Log;
 use super::superblock::SuperblockFile;
-use super::{SEGMENT_BYTES, StorageError};
+use super::{Disk, SEGMENT_BYTES, StorageError};
 
 const LOCK: &str = "lock";
 
@@ -37,7 +37,16 @@ impl<R: Record> Storage<R> {
         directory: &Path,
         starts: u64,
     ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
-        Self::open_with(directory, SEGMENT_BYTES, starts)
+        Self::open_on(&Disk::default(), directory, starts)
+    }
+
+    /// As [`open`](Self::open), on a disk that may misbehave.
+    pub fn open_on(
+        disk: &Disk,
+        directory: &Path,
+        starts: u64,
+    ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
+        Self::open_with(directory, SEGMENT_BYTES, starts, disk)
     }
 
     /// As [`open`](Self::open), with segments of another length.
@@ -45,17 +54,18 @@ impl<R: Record> Storage<R> {
         directory: &Path,
         segment_bytes: u64,
         starts: u64,
+        disk: &Disk,
     ) -> Result<(Self, Recovered<R>, Incarnation), StorageError> {
         let lock = lock(directory)?;
         remove_unfinished(directory)?;
         // An earlier process may have given a name and not lived to make it durable.
         sync_directory(directory)?;
-        let last = incarnation::read(directory)?;
+        let last = incarnation::read(directory, disk)?;
         let first_use = last.is_none();
-        let (superblock_file, superblock) = SuperblockFile::open(directory, first_use)?;
-        let (log, records) = Log::open(directory, Zone::Log, segment_bytes, first_use)?;
+        let (superblock_file, superblock) = SuperblockFile::open(directory, first_use, disk)?;
+        let (log, records) = Log::open(directory, Zone::Log, segment_bytes, first_use, disk)?;
         let (checkpoint, checkpoints) =
-            Log::open::<R>(directory, Zone::Checkpoint, segment_bytes, first_use)?;
+            Log::open::<R>(directory, Zone::Checkpoint, segment_bytes, first_use, disk)?;
         let empty = superblock.is_none() && records.is_empty() && checkpoints.is_empty();
         // The count is made last: a directory without it may be half made, but not used.
         if first_use && !empty {
@@ -63,7 +73,7 @@ impl<R: Record> Storage<R> {
                 file: incarnation_path(directory),
             });
         }
-        let incarnation = incarnation::count(directory, last.max(Some(Incarnation(starts))))?;
+        let incarnation = incarnation::count(directory, last.max(Some(Incarnation(starts))), disk)?;
         let storage = Self {
             log,
             checkpoint,

@@ -1,11 +1,11 @@
 //! Files whose every failure names the file and what was tried.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::StorageError;
+use super::{Disk, StorageError};
 
 /// The ending of files that are not finished.
 const UNFINISHED: &str = "new";
@@ -15,23 +15,28 @@ const UNFINISHED: &str = "new";
 pub(super) struct PlacedFile {
     path: PathBuf,
     file: File,
+    disk: Disk,
 }
 
 impl PlacedFile {
     /// Makes a new, empty file.
-    pub(super) fn create(path: PathBuf) -> Result<Self, StorageError> {
+    pub(super) fn create(path: PathBuf, disk: &Disk) -> Result<Self, StorageError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true);
         let file = options
             .open(&path)
             .map_err(StorageError::io("create", &path))?;
-        Ok(Self { path, file })
+        let disk = disk.clone();
+        Ok(Self { path, file, disk })
     }
 
     /// Opens a file, if there is one.
-    pub(super) fn open(path: PathBuf) -> Result<Option<Self>, StorageError> {
+    pub(super) fn open(path: PathBuf, disk: &Disk) -> Result<Option<Self>, StorageError> {
         match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => Ok(Some(Self { path, file })),
+            Ok(file) => {
+                let disk = disk.clone();
+                Ok(Some(Self { path, file, disk }))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StorageError::io("open", &path)(error)),
         }
@@ -51,6 +56,9 @@ impl PlacedFile {
     /// Reads from the start to the end, but no more than `limit` bytes.
     pub(super) fn read_up_to(&self, limit: u64) -> Result<Vec<u8>, StorageError> {
         let mut bytes = Vec::new();
+        self.disk
+            .before_read()
+            .map_err(StorageError::io("read", &self.path))?;
         (&self.file)
             .take(limit)
             .read_to_end(&mut bytes)
@@ -62,15 +70,27 @@ impl PlacedFile {
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         #[cfg(test)]
         super::tests::journal::wrote(&self.path, offset, bytes);
+        self.disk
+            .before_write(&self.path, offset, bytes, |count| self.old(offset, count))
+            .map_err(StorageError::io("write", &self.path))?;
         self.file
             .write_all_at(bytes, offset)
             .map_err(StorageError::io("write", &self.path))
     }
 
+    /// How long the file is, and what it holds from `offset` on, at most `count` bytes.
+    fn old(&self, offset: u64, count: usize) -> io::Result<(u64, Vec<u8>)> {
+        let length = self.file.metadata()?.len();
+        let there = length.saturating_sub(offset).min(count as u64);
+        let mut old = vec![0; usize::try_from(there).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut old, offset)?;
+        Ok((length, old))
+    }
+
     /// Makes what was written durable (fdatasync).
     pub(super) fn sync(&self) -> Result<(), StorageError> {
-        self.file
-            .sync_data()
+        self.disk
+            .sync(&self.path, || self.file.sync_data())
             .map_err(StorageError::io("sync", &self.path))?;
         #[cfg(test)]
         super::tests::journal::synced(&self.path);
@@ -93,8 +113,8 @@ pub(super) fn unfinished(path: &Path) -> PathBuf {
 }
 
 /// Makes `path` hold `bytes`, or leaves it as it was.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
-    let mut file = PlacedFile::create(unfinished(path))?;
+pub(super) fn replace(path: &Path, bytes: &[u8], disk: &Disk) -> Result<(), StorageError> {
+    let mut file = PlacedFile::create(unfinished(path), disk)?;
     file.write_at(0, bytes)?;
     file.sync()?;
     file.rename(path.to_owned())

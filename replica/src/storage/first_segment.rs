@@ -10,15 +10,15 @@ use viewstorm_protocol::Zone;
 use super::files::{self, PlacedFile};
 use super::record::{u32_at, u64_at};
 use super::segment::prefix;
-use super::{Damage, StorageError};
+use super::{Damage, Disk, StorageError};
 
 const MAGIC: &[u8; 8] = b"vs-first";
 const FILE_BYTES: usize = 20;
 
 /// Which segment is the first.
-pub(super) fn read(directory: &Path, zone: Zone) -> Result<u64, StorageError> {
+pub(super) fn read(directory: &Path, zone: Zone, disk: &Disk) -> Result<u64, StorageError> {
     let path = path(directory, zone);
-    let Some(file) = PlacedFile::open(path.clone())? else {
+    let Some(file) = PlacedFile::open(path.clone(), disk)? else {
         return Ok(1);
     };
     let bytes = file.read_up_to(FILE_BYTES as u64 + 1)?;
@@ -37,11 +37,16 @@ pub(super) fn read(directory: &Path, zone: Zone) -> Result<u64, StorageError> {
 }
 
 /// Makes it durable which segment is the first.
-pub(super) fn write(directory: &Path, zone: Zone, first: u64) -> Result<(), StorageError> {
+pub(super) fn write(
+    directory: &Path,
+    zone: Zone,
+    first: u64,
+    disk: &Disk,
+) -> Result<(), StorageError> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&first.to_le_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    files::replace(&path(directory, zone), &bytes)
+    files::replace(&path(directory, zone), &bytes, disk)
 }
 
 fn path(directory: &Path, zone: Zone) -> PathBuf {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use viewstorm_protocol::Incarnation;
 
 use super::files::{self, PlacedFile};
-use super::{Damage, StorageError};
+use super::{Damage, Disk, StorageError};
 
 const NAME: &str = "incarnation";
 const LINE_BYTES_MAX: u64 = 64;
@@ -16,8 +16,8 @@ pub(super) fn incarnation_path(directory: &Path) -> PathBuf {
 }
 
 /// The last process that used the directory; none if none did.
-pub(super) fn read(directory: &Path) -> Result<Option<Incarnation>, StorageError> {
-    let Some(file) = PlacedFile::open(incarnation_path(directory))? else {
+pub(super) fn read(directory: &Path, disk: &Disk) -> Result<Option<Incarnation>, StorageError> {
+    let Some(file) = PlacedFile::open(incarnation_path(directory), disk)? else {
         return Ok(None);
     };
     let line = file.read_up_to(LINE_BYTES_MAX)?;
@@ -40,9 +40,10 @@ pub(super) fn read(directory: &Path) -> Result<Option<Incarnation>, StorageError
 pub(super) fn count(
     directory: &Path,
     last: Option<Incarnation>,
+    disk: &Disk,
 ) -> Result<Incarnation, StorageError> {
     let number = last.map_or(0, |last| last.0) + 1;
-    files::replace(&incarnation_path(directory), &format_line(number))?;
+    files::replace(&incarnation_path(directory), &format_line(number), disk)?;
     Ok(Incarnation(number))
 }
 

@@ -18,7 +18,7 @@ use super::first_segment;
 use super::mark::Mark;
 use super::record::{self, ChainEnd, RECORD_BYTES_MAX};
 use super::segment::{BlankSegment, SEGMENT_HEADER_BYTES, Segment, segment_path};
-use super::{Damage, StorageError};
+use super::{Damage, Disk, StorageError};
 
 /// How long a segment is, unless a single record needs more.
 pub const SEGMENT_BYTES: u64 = 4 << 20;
@@ -28,6 +28,7 @@ pub const SEGMENT_BYTES: u64 = 4 << 20;
 pub(super) struct Log {
     directory: PathBuf,
     zone: Zone,
+    disk: Disk,
     segment_bytes: u64,
     pub(super) segment: Segment,
     /// Where in the segment the next write goes.
@@ -55,20 +56,22 @@ impl Log {
         zone: Zone,
         segment_bytes: u64,
         first_use: bool,
+        disk: &Disk,
     ) -> Result<(Self, Vec<R>), StorageError> {
-        let (mark, marked) = Mark::open(directory, zone)?;
-        let first = first_segment::read(directory, zone)?;
+        let (mark, marked) = Mark::open(directory, zone, disk)?;
+        let first = first_segment::read(directory, zone, disk)?;
         if first_use && Segment::numbers(directory, zone)?.is_empty() {
-            BlankSegment::create(directory, zone, first, segment_bytes)?
+            BlankSegment::create(directory, zone, first, segment_bytes, disk)?
                 .begin(ChainEnd::default())?;
         }
         remove_before(directory, zone, first)?;
         let mut records = Vec::new();
-        let scanned = scan((directory, zone), first, marked, &mut records)?;
+        let scanned = scan((directory, zone), first, marked, &mut records, disk)?;
         let unneeded = scanned.segments.front().map_or(0, |(_, after)| *after);
         let mut log = Self {
             directory: directory.to_owned(),
             zone,
+            disk: disk.clone(),
             segments: scanned.segments,
             unneeded,
             segment_bytes,
@@ -125,7 +128,7 @@ impl Log {
         }
         if self.segments.len() < before {
             let (first, _) = self.segments[0];
-            first_segment::write(&self.directory, self.zone, first)?;
+            first_segment::write(&self.directory, self.zone, first, &self.disk)?;
             remove_before(&self.directory, self.zone, first)?;
         }
         Ok(())
@@ -172,10 +175,11 @@ impl Log {
     /// Starts to fill the next segment.
     fn prepare_next(&mut self) -> Result<(), StorageError> {
         let (directory, zone) = (self.directory.clone(), self.zone);
+        let disk = self.disk.clone();
         let (number, length) = (self.segment.number + 1, self.segment_bytes);
         let thread = thread::Builder::new()
             .name("storage-fill".to_owned())
-            .spawn(move || BlankSegment::create(&directory, zone, number, length))
+            .spawn(move || BlankSegment::create(&directory, zone, number, length, &disk))
             .map_err(StorageError::io("start a thread for", &self.directory))?;
         self.next = Some(thread);
         Ok(())
@@ -198,7 +202,7 @@ impl Log {
             Some(blank) => blank,
             None => {
                 let number = self.segment.number + 1;
-                BlankSegment::create(&self.directory, self.zone, number, needed)?
+                BlankSegment::create(&self.directory, self.zone, number, needed, &self.disk)?
             }
         };
         self.segment = blank.begin(self.end)?;
@@ -245,6 +249,7 @@ fn scan<R: Record>(
     first: u64,
     marked: u64,
     records: &mut Vec<R>,
+    disk: &Disk,
 ) -> Result<Scanned, StorageError> {
     let missing = |number| StorageError::Missing {
         file: segment_path(directory, zone, number),
@@ -254,7 +259,7 @@ fn scan<R: Record>(
         return Err(missing(due));
     }
     let (mut segment, mut bytes) =
-        Segment::open(directory, zone, first)?.ok_or_else(|| missing(first))?;
+        Segment::open(directory, zone, first, disk)?.ok_or_else(|| missing(first))?;
     let mut end = match first {
         1 => ChainEnd::default(),
         _ => segment.after,
@@ -265,7 +270,7 @@ fn scan<R: Record>(
             return Err(corrupt(&segment, 0, end, Damage::Chain));
         }
         segments.push_back((segment.number, segment.after.sequence));
-        let next = Segment::open(directory, zone, segment.number + 1)?;
+        let next = Segment::open(directory, zone, segment.number + 1, disk)?;
         let limit = next.as_ref().map(|(next, _)| next.after.sequence);
         let mut scanner = Scanner {
             zone,

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use viewstorm_protocol::Zone;
 
-use super::StorageError;
 use super::files::PlacedFile;
 use super::record::{u32_at, u64_at};
 use super::segment::prefix;
+use super::{Disk, StorageError};
 
 const MAGIC: &[u8; 8] = b"vs-mark1";
 const MARK_BYTES: usize = 20;
@@ -24,11 +24,15 @@ pub(super) struct Mark {
 
 impl Mark {
     /// Opens the file, or makes it. Returns the last record that it knows to be durable, 0 if none.
-    pub(super) fn open(directory: &Path, zone: Zone) -> Result<(Self, u64), StorageError> {
+    pub(super) fn open(
+        directory: &Path,
+        zone: Zone,
+        disk: &Disk,
+    ) -> Result<(Self, u64), StorageError> {
         let path = directory.join(format!("{}.synced", prefix(zone)));
-        let file = match PlacedFile::open(path.clone())? {
+        let file = match PlacedFile::open(path.clone(), disk)? {
             Some(file) => file,
-            None => PlacedFile::create(path)?,
+            None => PlacedFile::create(path, disk)?,
         };
         let bytes = file.read_up_to(MARK_BYTES as u64)?;
         // A mark that is damaged knows nothing, as one that was never written.

@@ -9,6 +9,7 @@
 //!               log.first      which segment is the first, once those before it were removed
 //!               log.synced     up to where the log is known to be durable
 //!               checkpoint-000001 .., checkpoint.first, checkpoint.synced: likewise
+//!               unsynced       what a loss of power would take, where that is kept track of
 //!               *.new          unfinished, removed at the next start
 //! ```
 //!
@@ -51,6 +52,7 @@
 //! [`Effect::Reclaim`]: viewstorm_protocol::Effect::Reclaim
 
 mod directory;
+mod disk;
 mod error;
 mod files;
 mod first_segment;
@@ -60,13 +62,16 @@ mod mark;
 mod record;
 mod segment;
 mod superblock;
+mod undo;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use directory::Storage;
+pub use disk::{Disk, DiskFaults, SyncReport, WriteFailure};
 pub use error::{Damage, StorageError};
 pub use log::SEGMENT_BYTES;
 pub use record::RECORD_BYTES_MAX;
+pub use undo::{PowerLoss, lose_power};
 pub use writer::{SUBMITTED_MAX, StorageWriter};

@@ -20,7 +20,7 @@ use viewstorm_protocol::Zone;
 
 use super::files::{PlacedFile, list, unfinished};
 use super::record::{ChainEnd, HEADER_BYTES, RECORD_BYTES_MAX, span, u32_at, u64_at};
-use super::{Damage, StorageError};
+use super::{Damage, Disk, StorageError};
 
 /// How long a segment's header is.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 40;
@@ -49,6 +49,7 @@ impl BlankSegment {
         zone: Zone,
         number: u64,
         length: u64,
+        disk: &Disk,
     ) -> Result<Self, StorageError> {
         let path = segment_path(directory, zone, number);
         let blank = unfinished(&path);
@@ -58,7 +59,7 @@ impl BlankSegment {
             }
             _ => {}
         }
-        let file = PlacedFile::create(blank)?;
+        let file = PlacedFile::create(blank, disk)?;
         let zeros = [0; FILL_BYTES];
         let mut filled = 0;
         while filled < length {
@@ -117,8 +118,9 @@ impl Segment {
         directory: &Path,
         zone: Zone,
         number: u64,
+        disk: &Disk,
     ) -> Result<Option<(Self, Vec<u8>)>, StorageError> {
-        let Some(file) = PlacedFile::open(segment_path(directory, zone, number))? else {
+        let Some(file) = PlacedFile::open(segment_path(directory, zone, number), disk)? else {
             return Ok(None);
         };
         let bytes = file.read_up_to(SEGMENT_BYTES_MAX)?;

@@ -17,7 +17,7 @@ use viewstorm_protocol::{Record, Zone};
 
 use super::files::{self, PlacedFile};
 use super::record::{u32_at, u64_at};
-use super::{Damage, StorageError};
+use super::{Damage, Disk, StorageError};
 
 const NAME: &str = "superblock";
 const MAGIC: &[u8; 8] = b"vs-super";
@@ -39,13 +39,14 @@ impl SuperblockFile {
     pub(super) fn open<R: Record>(
         directory: &Path,
         first_use: bool,
+        disk: &Disk,
     ) -> Result<(Self, Option<R>), StorageError> {
         let path = directory.join(NAME);
-        let file = match PlacedFile::open(path.clone())? {
+        let file = match PlacedFile::open(path.clone(), disk)? {
             Some(file) => file,
             None if first_use => {
-                files::replace(&path, &encode::<R>(1, None)?.repeat(SLOTS))?;
-                PlacedFile::open(path.clone())?.ok_or(StorageError::Missing { file: path })?
+                files::replace(&path, &encode::<R>(1, None)?.repeat(SLOTS), disk)?;
+                PlacedFile::open(path.clone(), disk)?.ok_or(StorageError::Missing { file: path })?
             }
             None => return Err(StorageError::Missing { file: path }),
         };

@@ -33,6 +33,8 @@ pub enum Verb {
         viewstorm dry-run experiments/vr/partitions.toml\n  \
         viewstorm dry-run experiments/vr/storm.toml --seed 7 --nemesis crashes")]
     DryRun(DryRunArguments),
+    /// Print what each protocol promises in which system model, and the experiment that shows it.
+    Model,
     /// Run many seeds of an experiment in the simulator, in memory and on all cores.
     #[command(after_help = "Examples:\n  \
         viewstorm simulate experiments/vr/partitions.toml --seeds 1..1000\n  \
@@ -80,6 +82,8 @@ pub enum Verb {
     /// Run one replica process. The runner starts these; by hand it is for debugging.
     #[command(after_help = "Example:\n  viewstorm replica --config replicas/r0/config.toml")]
     Replica(ReplicaArguments),
+    /// Look what this machine can do for experiments, and what is missing.
+    Doctor,
     /// Measure this machine.
     Bench(BenchArguments),
 }

@@ -93,6 +93,8 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: &Verb) -> anyhow::Result<Exit> {
     match verb {
         Verb::Run(arguments) => super::run::run(arguments),
+        Verb::Doctor => Ok(super::doctor::doctor()),
+        Verb::Model => Ok(super::model::model()),
         Verb::DryRun(arguments) => super::dry_run::dry_run(arguments),
         Verb::Simulate(arguments) => super::simulate::simulate(arguments),
         Verb::Replay(arguments) => super::replay::replay(arguments),

@@ -3,11 +3,13 @@
 mod arguments;
 mod bench;
 mod check;
+mod doctor;
 mod dry_run;
 mod exit;
 mod history_file;
 mod interrupt;
 mod load;
+mod model;
 mod mutants;
 mod nightly;
 mod open;

@@ -79,7 +79,7 @@ fault_keys!(
     "skip", "limit", "effect", "step", "power", "place", "budget", "jump", "drift", "freeze", "intensity",
     "distribution", "alpha", "trace", "correlation", "p", "r", "loss-bad", "loss-good", "kilobits",
     "queue-bytes", "preset", "regions", "jitter-share", "period", "gap", "follows", "profile",
-    "members", "add", "remove", "size"
+    "error",     "members", "add", "remove", "size"
 );
 /// A whole storm.
 pub(super) const ANY: &[&str] = &["fault", "intensity", "until", "profile"];
@@ -137,6 +137,10 @@ fault_keys!(
 fault_keys!(
     /// Syncs that take longer.
     SLOW_SYNC: "for", "target", "delay"
+);
+fault_keys!(
+    /// Writes that fail.
+    FAILING_WRITE: "for", "target", "error"
 );
 fault_keys!(
     /// A damaged record.

@@ -19,6 +19,7 @@ mod overrides;
     reason = "the plan itself is the noun of its module"
 )]
 mod plan;
+mod promise;
 mod read;
 mod resolve;
 mod run;
@@ -35,6 +36,7 @@ pub use model::{Model, Network, Nodes, Timing};
 pub use nemesis::{Faults, OpenFault};
 pub use overrides::Override;
 pub use plan::Plan;
+pub use promise::{Promise, experiment, matrix, models};
 pub use run::{Run, World, WorldKind};
 pub use source::Place;
 pub use workload::{Arrival, Mix, Pauses, Workload, WorkloadKind};

@@ -33,7 +33,7 @@ use viewstorm_replica::control::{Command, FuseSpec, Report};
 use viewstorm_replica::{ClientEvent, ClientHost, RunClock};
 
 use super::child::{Child, ChildEvent};
-use super::machine::Machine;
+use super::machine::{Machine, disk_faults};
 use super::nemesis_tap::NemesisTap;
 use super::setup::{self, Setup, Starts};
 use crate::plan::Cluster;
@@ -100,8 +100,11 @@ struct Replica {
 
 impl ProcessWorld {
     /// What the nemesis can ask of it beyond what it can ask of every world. A killed process loses nothing that
-    /// it wrote: the operating system keeps it. So nothing here passes for a loss of power.
+    /// it wrote: the operating system keeps it. So its storage keeps track of what is not synced, and a loss of
+    /// power takes that away once the process is gone.
     pub const CAPABILITIES: &'static [Capability] = &[
+        Capability::PowerLoss,
+        Capability::Disk,
         Capability::EffectCrash,
         Capability::Clock,
         Capability::Watch,
@@ -208,9 +211,19 @@ impl ProcessWorld {
         }
         match event {
             ChildEvent::Exited(how) => self.handle_exit(id, how)?,
+            ChildEvent::Report(Report::Disk {
+                last_sync,
+                has_refused,
+            }) => {
+                self.machine(id).read(last_sync, has_refused);
+                let reading = self.machine(id).reading.clone();
+                let replica = id;
+                self.observe(Observation::Disk { replica, reading });
+            }
             ChildEvent::Report(Report::Crashed { .. }) => {
                 // Its word that it ends now; where, it was told.
                 if let Some(point) = self.machine(id).fuse.take() {
+                    self.machine(id).loses_power |= point.power;
                     let replica = id;
                     self.observe(Observation::Crashed { replica, point });
                 }
@@ -229,9 +242,21 @@ impl ProcessWorld {
         let replica = self.replicas.entry(id).or_default();
         replica.child = None;
         let was_up = std::mem::take(&mut replica.is_up);
+        if replica.machine.loses_power {
+            self.lose_power(id)?;
+        }
+        let replica = self.replicas.entry(id).or_default();
         match replica.fatal.take() {
             // An assertion of the replica's own: a finding about it, and none about this machine.
             Some(reason) if how == PANICKED => {
+                self.observe(Observation::Exited {
+                    replica: id,
+                    how: format!("{how}: {reason}"),
+                });
+                return Ok(());
+            }
+            // The nemesis had the disk refuse it: it does right to stop.
+            Some(reason) if is_refused(&replica.machine) => {
                 self.observe(Observation::Exited {
                     replica: id,
                     how: format!("{how}: {reason}"),
@@ -346,11 +371,14 @@ impl World for ProcessWorld {
             Action::SetFuse { replica, fuse } => self.set_fuse(*replica, *fuse),
             Action::BendClock { replica, bend } => self.bend_clock(*replica, *bend),
             Action::ReadClock(replica) => self.tell(*replica, &Command::ReadClock),
-            Action::PowerLoss(_)
-            | Action::Wipe(_)
-            | Action::SetDisk { .. }
-            | Action::FlipBit { .. }
-            | Action::ReadDisk(_) => {
+            Action::PowerLoss(replica) => self.power_loss(*replica)?,
+            Action::SetDisk { replica, rule } => {
+                self.machine(*replica).disk = *rule;
+                let faults = disk_faults(*rule);
+                self.tell(*replica, &Command::SetDisk { faults });
+            }
+            Action::ReadDisk(replica) => self.read_disk(*replica),
+            Action::Wipe(_) | Action::FlipBit { .. } => {
                 return Err(WorldError::Beyond {
                     action: Box::new(action.clone()),
                 });
@@ -471,6 +499,35 @@ impl ProcessWorld {
         self.tell(id, &Command::SetFuse { fuse: spec });
     }
 
+    fn power_loss(&mut self, id: ReplicaId) -> Result<(), WorldError> {
+        if self.child(id).is_none() {
+            return self.lose_power(id);
+        }
+        self.machine(id).loses_power = true;
+        self.signal(id, "kill", Child::kill)
+    }
+
+    /// The machine of a replica whose process is gone loses its power.
+    fn lose_power(&mut self, id: ReplicaId) -> Result<(), WorldError> {
+        let (directory, seed) = (self.setup.storage(id), self.setup.power_seed(id));
+        let now = self.now();
+        let lost = self.machine(id).lose_power(&directory, seed, now);
+        lost.map_err(|source| WorldError::File {
+            path: directory,
+            source,
+        })
+    }
+
+    /// A process that runs is asked; of one that is gone the last is known.
+    fn read_disk(&mut self, replica: ReplicaId) {
+        if self.child(replica).is_some() {
+            self.tell(replica, &Command::ReadDisk);
+        } else {
+            let reading = self.machine(replica).reading.clone();
+            self.observe(Observation::Disk { replica, reading });
+        }
+    }
+
     fn bend_clock(&mut self, id: ReplicaId, bend: ClockBend) {
         let now = self.now().as_nanos();
         let machine = self.machine(id);
@@ -537,7 +594,9 @@ fn observation(id: ReplicaId, report: Report) -> Option<Observation> {
             told: Timestamp(told),
             at: Timestamp(at),
         },
-        Report::Crashed { .. } | Report::Stopped | Report::Fatal { .. } => return None,
+        Report::Crashed { .. } | Report::Disk { .. } | Report::Stopped | Report::Fatal { .. } => {
+            return None;
+        }
     })
 }
 
@@ -562,4 +621,9 @@ fn harness(part: &'static str, reason: &impl ToString) -> WorldError {
         part,
         reason: reason.to_string(),
     }
+}
+
+/// Whether the machine's disk refuses what is asked of it.
+const fn is_refused(machine: &Machine) -> bool {
+    machine.disk.syncs_fail || machine.disk.writes_fail.is_some()
 }

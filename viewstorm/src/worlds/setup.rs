@@ -16,7 +16,7 @@ use viewstorm_replica::{
 };
 
 use super::child::ChildSpec;
-use super::machine::Machine;
+use super::machine::{Machine, disk_faults};
 use super::processes::{LOOPBACK, ProcessWorldOptions};
 use super::timeouts;
 use crate::judge::trace_file;
@@ -161,6 +161,8 @@ impl Setup {
             tap_rules: Some(written(serde_json::to_string(&machine.rules))?),
             tap_watches: Some(written(serde_json::to_string(&machine.watches))?),
             clock: machine.clock.bent(),
+            disk: disk_faults(machine.disk),
+            track_unsynced: true,
             format: starts.format,
             starts: starts.count,
             ..self.config(id, storage)
@@ -211,6 +213,8 @@ impl Setup {
             tap_buffer: TAP_BUFFER_DEFAULT,
             tap_rules: None,
             tap_watches: None,
+            disk: Default::default(),
+            track_unsynced: false,
             clock: None,
             timeouts: timeouts::vr(&self.cluster.timeouts),
             checkpoints: self.cluster.checkpoints(),
@@ -219,6 +223,16 @@ impl Setup {
             answer,
             credentials: self.credentials[&node].clone(),
         }
+    }
+
+    /// Where a replica's storage is.
+    pub(super) fn storage(&self, id: ReplicaId) -> PathBuf {
+        self.home(id).join("storage")
+    }
+
+    /// What of the unsynced a replica's machine loses with its power.
+    pub(super) fn power_seed(&self, id: ReplicaId) -> Seed {
+        self.seed.stream(&format!("power {id}"))
     }
 
     /// Where a replica's log is.

@@ -48,6 +48,7 @@ impl SimulatedWorld {
         Capability::PowerLoss,
         Capability::EffectCrash,
         Capability::Disk,
+        Capability::Damage,
         Capability::Clock,
         Capability::Watch,
     ];

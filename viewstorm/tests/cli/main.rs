@@ -7,6 +7,7 @@ mod history;
 mod lifetimes;
 mod links;
 mod machine_faults;
+mod models;
 mod nightly;
 mod parity;
 mod process_machines;

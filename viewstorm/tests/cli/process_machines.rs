@@ -119,3 +119,50 @@ for = "500ms"
         ],
     );
 }
+
+#[test]
+fn disks_of_processes_are_slow_refuse_and_lose_what_was_not_synced() {
+    run_and_see(
+        r#"
+[run]
+duration = "14s"
+[[nemesis]]
+fault = "slow-sync"
+target = "all"
+delay = "30ms"
+at = "500ms"
+for = "1500ms"
+[[nemesis]]
+fault = "power-loss"
+target = "all"
+at = "2500ms"
+for = "500ms"
+[[nemesis]]
+fault = "failing-sync"
+target = "primary"
+at = "5s"
+for = "500ms"
+[[nemesis]]
+fault = "failing-write"
+error = "enospc"
+target = "primary"
+at = "8s"
+for = "500ms"
+[[nemesis]]
+fault = "crash"
+target = "one"
+effect = 3
+step = "persist"
+power = true
+at = "11s"
+for = "500ms"
+"#,
+        &[
+            "a sync took 3",
+            "unsynced records lost",
+            "sync that it began at",
+            "a write of it failed with ENOSPC",
+            "before its write 3, ",
+        ],
+    );
+}

@@ -22,7 +22,8 @@ fn store_records(directory: &Path) -> Snapshot {
 }
 
 fn open_log(directory: &Path) -> Result<Vec<TestRecord>, StorageError> {
-    Log::open(directory, Zone::Log, SEGMENT_BYTES, false).map(|(_, records)| records)
+    Log::open(directory, Zone::Log, SEGMENT_BYTES, false, &Disk::default())
+        .map(|(_, records)| records)
 }
 
 /// Calls `check` with the place of every byte of a file, with the byte changed; in two ways.

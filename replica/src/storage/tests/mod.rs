@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use viewstorm_protocol::{Effects, Incarnation, Record, RecordId, Recovered, Zone};
 
-use super::{Storage, StorageError};
+use super::{Disk, Storage, StorageError};
 
 /// So short that a few records fill it.
 const SEGMENT_BYTES: u64 = 512;
@@ -63,7 +63,7 @@ impl Issuer {
 type Opened = (Storage<TestRecord>, Recovered<TestRecord>, Incarnation);
 
 fn open(directory: &Path) -> Result<Opened, StorageError> {
-    Storage::open_with(directory, SEGMENT_BYTES, 0)
+    Storage::open_with(directory, SEGMENT_BYTES, 0, &Disk::default())
 }
 
 /// What a restart finds, and that it leaves behind what it found.

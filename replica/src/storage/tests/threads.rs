@@ -113,7 +113,7 @@ fn a_dropped_writer_frees_the_directory() {
 
 /// Lets the log write into a device that fails.
 fn break_log(storage: &mut Storage<TestRecord>, device: &str) {
-    let device = PlacedFile::open(PathBuf::from(device))
+    let device = PlacedFile::open(PathBuf::from(device), &Disk::default())
         .expect("a device")
         .expect("a device");
     storage.log.segment.file = device;

@@ -118,6 +118,8 @@ impl Cluster {
             tap_buffer: TAP_BUFFER_DEFAULT,
             tap_rules: None,
             tap_watches: None,
+            disk: Default::default(),
+            track_unsynced: false,
             clock: None,
             timeouts: VrTimeouts::default(),
             checkpoints: VrCheckpoints::default(),

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use viewstorm_nemesis::{
     Budget, ClientSides, DamagePlace, Delay, Fault, Flow, Layer, LinkEffect, LinkFault, Links,
     MessageFault, Numbers, PROBE_KIND, Partition, Shape, SlowFault, TapAct, Target, WanPreset, Way,
+    WriteError,
 };
 
 use super::model::LEAST_FLAPPING;
@@ -89,6 +90,8 @@ pub(super) enum FaultKind {
     Crash,
     SlowSync,
     FailingSync,
+    LyingSync,
+    FailingWrite,
     BitFlip,
     Wipe,
     Clock,
@@ -116,6 +119,8 @@ impl Choice for FaultKind {
         ("crash", Self::Crash),
         ("slow-sync", Self::SlowSync),
         ("failing-sync", Self::FailingSync),
+        ("lying-sync", Self::LyingSync),
+        ("failing-write", Self::FailingWrite),
         ("bit-flip", Self::BitFlip),
         ("wipe", Self::Wipe),
         ("clock", Self::Clock),
@@ -224,6 +229,7 @@ pub(super) fn names_of(key: &str, fault: Option<&str>) -> Option<Vec<&'static st
         "on" => super::trigger::names(),
         "step" => machine::names_of_steps().collect(),
         "place" => names::<DamagePlace>(),
+        "error" => names::<WriteError>(),
         "budget" => names::<Budget>(),
         "direction" if fault == Some("messages") => names::<Flow>(),
         "direction" => names::<Way>(),
@@ -245,7 +251,10 @@ impl FaultKind {
             Self::Wan => keys::WAN,
             Self::Slow => keys::SLOW,
             Self::Messages => keys::MESSAGES,
-            Self::Kill | Self::Pause | Self::PowerLoss | Self::FailingSync => keys::PROCESS,
+            Self::Kill | Self::Pause | Self::PowerLoss | Self::FailingSync | Self::LyingSync => {
+                keys::PROCESS
+            }
+            Self::FailingWrite => keys::FAILING_WRITE,
             Self::Restart => keys::RESTART,
             Self::Crash => keys::CRASH,
             Self::SlowSync => keys::SLOW_SYNC,
@@ -276,6 +285,8 @@ impl FaultKind {
             Self::Crash => return machine::read_crash(section, around),
             Self::SlowSync => return machine::read_slow_sync(section, around),
             Self::FailingSync => return machine::read_failing_sync(section, around),
+            Self::LyingSync => return machine::read_lying_sync(section, around),
+            Self::FailingWrite => return machine::read_failing_write(section, around),
             Self::BitFlip => return machine::read_bit_flip(section, around),
             Self::Wipe => return machine::read_wipe(section, around),
             Self::Clock => return machine::read_clock(section, around),

@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use toml::de::DeValue;
 use viewstorm_nemesis::{
     Budget, ClockEffect, ClockFault, CrashFault, CrashPoint, CrashStep, DamagePlace, DiskEffect,
-    DiskFault, Fault, PROBE_KIND, Target,
+    DiskFault, Fault, PROBE_KIND, Target, WriteError,
 };
 
 use super::Around;
@@ -34,6 +34,11 @@ impl Choice for DamagePlace {
         ("middle", Self::Middle),
         ("superblock", Self::Superblock),
     ];
+}
+
+impl Choice for WriteError {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("eio", Self::Device), ("enospc", Self::NoSpace)];
 }
 
 impl Choice for Budget {
@@ -128,6 +133,24 @@ pub(super) fn read_failing_sync(
         needed_target(section, Whom::Replicas, around)?,
         DiskEffect::FailingSync,
     ))
+}
+
+/// Syncs that do nothing.
+pub(super) fn read_lying_sync(section: &mut Section<'_, '_>, around: &Around<'_>) -> Option<Fault> {
+    Some(disk(
+        needed_target(section, Whom::Replicas, around)?,
+        DiskEffect::LyingSync,
+    ))
+}
+
+/// Writes that fail.
+pub(super) fn read_failing_write(
+    section: &mut Section<'_, '_>,
+    around: &Around<'_>,
+) -> Option<Fault> {
+    let target = needed_target(section, Whom::Replicas, around);
+    let error = section.choice("error").known(WriteError::Device);
+    Some(disk(target?, DiskEffect::FailingWrite(error?.0)))
 }
 
 /// A damaged record.
@@ -286,7 +309,8 @@ pub(super) fn write_disk<M: SerializeMap>(map: &mut M, fault: &DiskFault) -> Res
     match fault.effect {
         DiskEffect::SlowSync(delay) => map.serialize_entry("delay", &duration::write(delay))?,
         DiskEffect::BitFlip { place, .. } => map.serialize_entry("place", name_of(place))?,
-        DiskEffect::FailingSync | DiskEffect::Wipe { .. } => {}
+        DiskEffect::FailingWrite(error) => map.serialize_entry("error", name_of(error))?,
+        DiskEffect::FailingSync | DiskEffect::LyingSync | DiskEffect::Wipe { .. } => {}
     }
     match fault.effect.budget() {
         Some(budget) => map.serialize_entry("budget", name_of(budget)),

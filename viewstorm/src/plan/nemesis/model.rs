@@ -102,14 +102,20 @@ fn need(fault: &Fault, ends: bool) -> Need {
         Fault::Pause(_) | Fault::Slow(_) => timing("makes replicas slow"),
         Fault::Disk(fault) => match fault.effect {
             DiskEffect::SlowSync(_) => timing("makes replicas slow"),
-            DiskEffect::FailingSync if ends => Need {
+            DiskEffect::FailingSync | DiskEffect::FailingWrite(_) if ends => Need {
                 does: "brings replicas back",
                 what: Bound::Nodes(Nodes::CrashRecovery),
             },
-            DiskEffect::FailingSync | DiskEffect::BitFlip { .. } => Need {
-                does: "stops replicas",
-                what: Bound::Nodes(Nodes::CrashStop),
+            DiskEffect::LyingSync => Need {
+                does: "makes replicas forget what they promised",
+                what: Bound::Nodes(Nodes::Byzantine),
             },
+            DiskEffect::FailingSync | DiskEffect::FailingWrite(_) | DiskEffect::BitFlip { .. } => {
+                Need {
+                    does: "stops replicas",
+                    what: Bound::Nodes(Nodes::CrashStop),
+                }
+            }
             DiskEffect::Wipe { .. } => {
                 let does = "makes replicas forget what they promised";
                 Need {
