@@ -105,22 +105,10 @@ impl SlowSync {
         {
             return Finding::Shown("no machine that it hit is up".to_owned());
         }
-        let mut missing = Vec::new();
-        for replica in self.replicas.iter().filter(|id| is_awake(**id, context)) {
-            let rule = context.grip.machine(*replica).disk;
-            match self.took.get(replica) {
-                Some(sync) => match self.wrong.look(sync, &rule, self.is_healed) {
-                    Ok(()) => {}
-                    Err(problem) if self.is_healed => {
-                        missing.push((*replica, format!("a sync of {replica} still {problem}")));
-                    }
-                    Err(problem) => {
-                        return Finding::Refuted(format!("a sync of {replica} {problem}"));
-                    }
-                },
-                None => missing.push((*replica, format!("{replica} has synced nothing since"))),
-            }
-        }
+        let missing = match self.missing(context) {
+            Ok(missing) => missing,
+            Err(problem) => return Finding::Refuted(problem),
+        };
         let is_idle = context.now >= self.since + IDLE_AFTER;
         let measured = || {
             self.took
@@ -169,6 +157,27 @@ impl SlowSync {
             Some((_, problem)) => problem.clone(),
             None => format!("{} does not run", list(&self.replicas)),
         })
+    }
+
+    /// The replicas whose disks have not shown it, and why; or what shows that it is not so.
+    fn missing(&self, context: &Context<'_>) -> Result<Vec<(ReplicaId, String)>, String> {
+        let mut missing = Vec::new();
+        for replica in self.replicas.iter().filter(|id| is_awake(**id, context)) {
+            let rule = context.grip.machine(*replica).disk;
+            match self.took.get(replica) {
+                Some(sync) => match self.wrong.look(sync, &rule, self.is_healed) {
+                    Ok(()) => {}
+                    Err(problem) if self.is_healed => {
+                        missing.push((*replica, format!("a sync of {replica} still {problem}")));
+                    }
+                    Err(problem) => {
+                        return Err(format!("a sync of {replica} {problem}"));
+                    }
+                },
+                None => missing.push((*replica, format!("{replica} has synced nothing since"))),
+            }
+        }
+        Ok(missing)
     }
 
     /// Whether nothing can be measured now.

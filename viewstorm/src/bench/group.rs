@@ -361,6 +361,8 @@ impl Setup<'_> {
             tap_rules: None,
             clock: None,
             tap_watches: None,
+            disk: Default::default(),
+            track_unsynced: false,
             timeouts: VrTimeouts::default(),
             checkpoints: VrCheckpoints::default(),
             options: VrOptions::default(),

@@ -33,6 +33,7 @@ pub fn open(plan: &Plan, seed: Seed, folder: &RunFolder) -> Result<Box<dyn World
                 seed,
                 folder: folder.path().to_owned(),
                 executable,
+                power_loss: needs(plan, seed, Capability::PowerLoss),
             };
             Ok(Box::new(ProcessWorld::start(&options)?))
         }
@@ -53,4 +54,11 @@ pub fn open(plan: &Plan, seed: Seed, folder: &RunFolder) -> Result<Box<dyn World
             Ok(Box::new(world))
         }
     }
+}
+
+/// Whether a fault of the run wants this of its world.
+fn needs(plan: &Plan, seed: Seed, capability: Capability) -> bool {
+    let timeline = plan.timeline(seed);
+    let mut faults = timeline.declarations().into_iter();
+    faults.any(|declared| declared.fault.capability() == Some(capability))
 }

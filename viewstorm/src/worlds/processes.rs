@@ -59,6 +59,9 @@ pub struct ProcessWorldOptions {
     pub folder: PathBuf,
     /// The binary whose `replica --config FILE` is a replica.
     pub executable: PathBuf,
+    /// Whether a replica may lose power: its storage then keeps track of what that would take, at a write more for
+    /// each write.
+    pub power_loss: bool,
 }
 
 /// Something that one of the threads tells the runner's.

@@ -62,6 +62,7 @@ pub(super) struct Setup {
     seed: Seed,
     folder: PathBuf,
     executable: PathBuf,
+    power_loss: bool,
     clock: RunClock,
     credentials: BTreeMap<NodeId, Credentials>,
     /// Where a node sends what is for another, by sender and receiver.
@@ -104,6 +105,7 @@ impl Setup {
             seed: options.seed,
             folder: options.folder.clone(),
             executable: options.executable.clone(),
+            power_loss: options.power_loss,
             clock,
             credentials,
             routes,
@@ -162,7 +164,7 @@ impl Setup {
             tap_watches: Some(written(serde_json::to_string(&machine.watches))?),
             clock: machine.clock.bent(),
             disk: disk_faults(machine.disk),
-            track_unsynced: true,
+            track_unsynced: self.power_loss,
             format: starts.format,
             starts: starts.count,
             ..self.config(id, storage)
