@@ -150,7 +150,12 @@ impl Run<'_> {
         }
         let mut reservations = self.reservations(&faults);
         if self.facts.ending.is_some() {
-            reservations.extend(vacuity::reservations(&operations, &faults));
+            let is_silent_at_times = self.plan.workload.pauses.is_some();
+            reservations.extend(vacuity::reservations(
+                &operations,
+                &faults,
+                is_silent_at_times,
+            ));
         }
         let bounds = self.bounds(&measure, &recovery);
         Results {

@@ -14,8 +14,13 @@ const IN_PHASE_MIN: usize = 1;
 /// A fault that was applied for less than this may fall between two operations.
 const SHORT: Duration = Duration::from_millis(250);
 
-/// Why the run would show nothing, or nothing of some fault.
-pub(super) fn reservations(operations: &[Operation<'_>], faults: &[FaultRecord]) -> Vec<String> {
+/// Why the run would show nothing, or nothing of some fault. Where the plan has its clients fall silent
+/// (`is_silent_at_times`), a fault in such a silence is what it is about, and what comes after the silence shows it.
+pub(super) fn reservations(
+    operations: &[Operation<'_>],
+    faults: &[FaultRecord],
+    is_silent_at_times: bool,
+) -> Vec<String> {
     let mut reservations = Vec::new();
     let ok = operations.iter().filter(|one| one.kind == Kind::Ok).count();
     if ok < OK_MIN {
@@ -27,7 +32,9 @@ pub(super) fn reservations(operations: &[Operation<'_>], faults: &[FaultRecord])
         let planned = faults.len();
         reservations.push(format!("of {planned} planned faults none was applied"));
     }
-    reservations.extend(faults.iter().filter_map(|fault| unseen(operations, fault)));
+    if !is_silent_at_times {
+        reservations.extend(faults.iter().filter_map(|fault| unseen(operations, fault)));
+    }
     reservations
 }
 
@@ -76,33 +83,35 @@ mod tests {
     #[test]
     fn a_run_in_which_nothing_happened_shows_nothing() {
         let many: Vec<_> = (0..10).map(|at| operation(at, at + 1, Kind::Ok)).collect();
-        assert_eq!(reservations(&many, &[]), Vec::<String>::new());
-        assert_eq!(reservations(&many[..9], &[]).len(), 1);
+        assert_eq!(reservations(&many, &[], false), Vec::<String>::new());
+        assert_eq!(reservations(&many[..9], &[], false).len(), 1);
         let unknown: Vec<_> = (0..10)
             .map(|at| operation(at, at + 1, Kind::Info))
             .collect();
-        assert_eq!(reservations(&unknown, &[]).len(), 1);
+        assert_eq!(reservations(&unknown, &[], false).len(), 1);
     }
 
     #[test]
     fn a_fault_shows_something_where_something_was_going_on() {
         let mut operations: Vec<_> = (0..10).map(|at| operation(at, at + 1, Kind::Ok)).collect();
         let fault = [fault(Some((1_000_000_000, 2_000_000_000)))];
-        let missing = reservations(&operations, &fault);
+        let missing = reservations(&operations, &fault, false);
         assert!(
             missing[0].contains("no operation was under way"),
             "{missing:?}"
         );
+        // Clients that the plan lets fall silent are no reason for doubt.
+        assert!(reservations(&operations, &fault, true).is_empty());
         // One that waited all the time, whatever became of it.
         operations.push(operation(900_000_000, u64::MAX, Kind::Info));
-        assert!(reservations(&operations, &fault).is_empty());
+        assert!(reservations(&operations, &fault, false).is_empty());
     }
 
     #[test]
     fn faults_of_which_none_came_show_nothing() {
         let operations: Vec<_> = (0..10).map(|at| operation(at, at + 1, Kind::Ok)).collect();
-        assert_eq!(reservations(&operations, &[fault(None)]).len(), 1);
+        assert_eq!(reservations(&operations, &[fault(None)], false).len(), 1);
         let faults = [fault(None), fault(Some((0, 5)))];
-        assert!(reservations(&operations, &faults).is_empty());
+        assert!(reservations(&operations, &faults, false).is_empty());
     }
 }
